@@ -1,0 +1,39 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+.PHONY: help demo test check lint type arch fmt mutate bench clean
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+help:           ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)  ## build the shipped models, then let the 4-bit one write
+	$(BIN)/cortexbuild sync
+	$(BIN)/cortexbuild list
+	$(BIN)/cortexbuild generate stdlib-llama:mlx-4bit 'import os' --max-tokens 60
+
+test: check $(READY)  ## everything that CI runs
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+check: lint type arch  ## style, types, imports
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+type: $(READY)
+	$(BIN)/mypy
+arch: $(READY)
+	$(BIN)/lint-imports
+fmt: $(READY)   ## rewrite files
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+mutate: $(READY)  ## break the code on purpose and see that a test notices
+	$(BIN)/python tests/mutate.py
+clean:          ## remove what is made here; CORTEX_HOME is left alone
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,58 @@
+"""The build loop: start what is ready, wait for what is running, repeat.
+
+It knows neither why a step must run (`core/agenda.py`) nor how it runs (the executor).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..core.agenda import Agenda, Ready
+from ..core.events import Change, Emit, StepChanged
+from ..core.ports import Executor, Job
+from ..core.step import Failure, StepId, Trace
+
+
+def build(
+    agenda: Agenda,
+    executor: Executor,
+    job_of: Callable[[Ready], Job],
+    emit: Emit,
+    *,
+    keep_going: bool = False,
+) -> dict[StepId, Failure]:
+    """Run what must run. A failed step stops what needs it, and new ones unless `keep_going`;
+    what is running is always let finish. Gives the failures."""
+    failed: dict[StepId, Failure] = {}
+    running = 0
+
+    def say(id_: StepId, change: Change, detail: str = "", trace: Trace | None = None) -> None:
+        seconds = float(trace.made.get("seconds", 0)) if trace is not None else 0.0
+        size = trace.tree.size if trace is not None else 0
+        label = agenda.plan.steps[id_].label
+        emit(StepChanged(id_, label, change, detail, seconds, size))
+
+    while True:
+        if keep_going or not failed:
+            # Lost workers can make free() negative; a cluster still starting makes it zero.
+            room = max(executor.free(), 0 if running else 1)
+            for ready in agenda.take(room):
+                running += 1
+                say(ready.id, "started")
+                executor.start(job_of(ready))
+        if not running:
+            break
+        done = executor.wait()
+        running -= 1
+        if isinstance(done.outcome, Failure):
+            failed[done.id] = done.outcome
+            agenda.fail(done.id)
+            say(done.id, "failed", done.outcome.message)
+        else:
+            agenda.finish(done.id, done.outcome)
+            say(done.id, "reused" if done.reused else "built", trace=done.outcome)
+
+    for id_ in agenda.unfinished():
+        say(id_, "skipped")
+    assert failed or not agenda.unfinished(), "steps remain but none can start"
+    return failed

@@ -1,0 +1,158 @@
+"""`plan` and `why`: what would run, and which ingredient of which step is not what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+from ..core.agenda import Agenda
+from ..core.digest import Plain, Tree
+from ..core.step import Difference, Kind, Step, StepId, StepKey, Trace, explain, spec_digest
+from .project import Project
+
+State: TypeAlias = Literal["fresh", "will-run", "may-run"]
+Code: TypeAlias = Literal[
+    "never-built", "source-moved", "input-changed", "param-changed", "tool-changed",
+    "bytes-missing", "input-may-change",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a step runs. `where` is the manifest's or recipe's line that says the new value."""
+
+    code: Code
+    text: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is known of a step before anything runs. `size` is in bytes, estimated."""
+
+    id: StepId
+    step: Step
+    state: State
+    key: StepKey | None
+    reasons: Sequence[Reason]
+    size: int
+    seconds: float | None
+
+
+def outlook(project: Project, targets: tuple[str, ...]) -> list[Outlook]:
+    """Every step that the targets stand on, in plan order."""
+    agenda = project.agenda(targets)
+    names = {id_ for target in targets for id_ in project.plan.chain(target)}
+    known = project.store.known_specs([spec_digest(s.spec) for s in project.plan.steps.values()])
+    sizes: dict[StepId, int] = {}
+    views = []
+    for id_, step in project.plan.steps.items():
+        if id_ not in names:
+            continue
+        state = _state(agenda, id_, ever_done=spec_digest(step.spec) in known)
+        sizes[id_] = _size(project, agenda, id_, step, sizes)
+        reasons = _reasons(project, agenda, id_, step) if state != "fresh" else []
+        key, seconds = agenda.keys.get(id_), _seconds(project, step)
+        views.append(Outlook(id_, step, state, key, reasons, sizes[id_], seconds))
+    return views
+
+
+def _state(agenda: Agenda, id_: StepId, *, ever_done: bool) -> State:
+    found = agenda.state(id_)
+    if found == "unneeded":
+        return "fresh"
+    # With no trace of such work anywhere there is nothing that could be hit.
+    if found == "may-run" and not ever_done:
+        return "will-run"
+    return found
+
+
+def _size(
+    project: Project, agenda: Agenda, id_: StepId, step: Step, sizes: Mapping[StepId, int]
+) -> int:
+    tree = agenda.tree(id_)
+    if tree is not None:
+        return tree.size
+    model = step.inputs.get("model")
+    tool = project.find_step_tool(step)
+    params = tool.params.from_plain(step.params)
+    return tool.predict(params, sizes.get(model.step, 0) if model else 0)
+
+
+def _seconds(project: Project, step: Step) -> float | None:
+    trace = _last(project, step)
+    return float(trace.made["seconds"]) if trace and "seconds" in trace.made else None
+
+
+def _last(project: Project, step: Step) -> Trace | None:
+    key = project.last.get(step.label)
+    return project.store.read_trace(key) if key is not None else None
+
+
+def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[Reason]:
+    if id_ in agenda.traces:
+        return [Reason("bytes-missing", "what it made is not here any more")]
+    last = _last(project, step)
+    if last is None:
+        if step.kind is Kind.FETCH:
+            return [Reason("never-built", "was never brought here")]
+        return [Reason("never-built", "was never made")]
+    known: dict[str, Tree] = {}
+    unknown = []
+    for role, item in step.inputs.items():
+        tree = agenda.tree(item.step)
+        if item.reads and tree is None:
+            unknown.append(role)
+        elif tree is not None:
+            known[role] = tree
+    reasons = []
+    now = _without_unknown(step, known)
+    for difference in explain(now, {**last.ingredients, "inputs": _only(last.ingredients, known)}):
+        reasons.append(_reason(project, step, difference))
+    for role in unknown:
+        upstream = project.plan.steps[step.inputs[role].step].label
+        reasons.append(Reason("input-may-change", f"if what {upstream} makes has changed"))
+    return reasons
+
+
+def _without_unknown(step: Step, known: Mapping[str, Tree]) -> Mapping[str, Plain]:
+    inputs = {role: item for role, item in step.inputs.items() if role in known}
+    return replace(step, inputs=inputs).ingredients(known)
+
+
+def _only(ingredients: Mapping[str, Plain], known: Mapping[str, Tree]) -> dict[str, Plain]:
+    inputs = ingredients.get("inputs")
+    if not isinstance(inputs, Mapping):
+        return {}
+    return {role: value for role, value in inputs.items() if role in known}
+
+
+def _reason(project: Project, step: Step, difference: Difference) -> Reason:
+    top, _, rest = difference.path.partition(".")
+    where = ""
+    code: Code = "input-changed"
+    if top == "params":
+        code, where = "param-changed", _where(project, step, rest)
+    elif top == "tool":
+        code = "tool-changed"
+    elif top == "tree":
+        code = "source-moved"
+    return Reason(code, str(difference), where)
+
+
+def _where(project: Project, step: Step, setting: str) -> str:
+    """The line that sets a parameter: in the target's `set:`, or else in its recipe."""
+    name = step.label.partition("/")[0]
+    model, _, target = name.partition(":")
+    entry = project.manifest.models.get(model)
+    found = entry.targets.get(target) if entry else None
+    if found is None:
+        return ""
+    if setting in found.set:
+        return project.manifest.place("models", model, "targets", target, "set", setting)
+    recipe = project.recipes[found.recipe]
+    for number, item in enumerate(recipe.steps):
+        if item.do == step.kind.value and setting in item.set:
+            return recipe.place("steps", number, "set", setting)
+    return project.manifest.place("models", model, "targets", target)

@@ -1,0 +1,69 @@
+"""Find a built target and run it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.digest import Tree
+from ..core.ports import LoadedModel
+from ..errors import IntegrityError, ToolError, UsageError
+from .project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A target as it stands: `path` is what a program opens, `stale` if a sync would change it."""
+
+    target: str
+    format: str
+    path: Path
+    tree: Tree
+    stale: bool
+
+
+def find_built(project: Project, pattern: str) -> Built:
+    """The one target that `pattern` names, every byte of it checked.
+
+    Raises ToolError when it was never built, IntegrityError when its bytes are damaged.
+    """
+    names = project.plan.select([pattern])
+    if len(names) > 1:
+        raise UsageError(f"`{pattern}` names {len(names)} targets", hint=", ".join(names))
+    built = look(project, names[0])
+    if built is None:
+        raise ToolError(f"{names[0]} is not built", hint=f"run `cortexbuild sync {names[0]}`")
+    _check(project, built)
+    return built
+
+
+def look(project: Project, target: str) -> Built | None:
+    """A target as it stands, or None when it was never built. Its bytes are not checked."""
+    goal = project.plan.goals[target]
+    shown = project.views.shows(target, goal.format)
+    if shown is None:
+        return None
+    agenda = project.agenda((target,))
+    path = project.views.path(target, goal.format)
+    tree = agenda.tree(goal.model) if agenda.is_done(target) else None
+    if tree is not None and tree.digest == shown:
+        return Built(target, goal.format, path, tree, stale=False)
+    # A sync would change it, or its files are gone: what the view shows is found by its trace.
+    for trace in project.store.traces():
+        if trace.tree.digest == shown:
+            return Built(target, goal.format, path, trace.tree, stale=True)
+    return None
+
+
+def load(project: Project, pattern: str) -> LoadedModel:
+    built = find_built(project, pattern)
+    return project.find_runtime(built.format).load(built.path)
+
+
+def _check(project: Project, built: Built) -> None:
+    fits = project.views.is_whole(built.target, built.format, built.tree)
+    if not project.store.has_tree(built.tree) or not fits:
+        raise IntegrityError(
+            f"{built.target} is damaged or incomplete",
+            hint=f"run `cortexbuild sync {built.target}`",
+        )

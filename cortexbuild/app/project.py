@@ -1,0 +1,31 @@
+"""A manifest with everything found out about it that needs no weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.agenda import Agenda
+from ..core.manifest import Manifest, Recipe
+from ..core.plan import Plan
+from ..core.ports import Runtime, Store, Tool, Views
+from ..core.step import Step, StepKey
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """`last` has, by label, the key under which each step was last made for this project."""
+
+    root: Path
+    manifest: Manifest
+    recipes: Mapping[str, Recipe]
+    plan: Plan
+    store: Store
+    views: Views
+    find_runtime: Callable[[str], Runtime]
+    find_step_tool: Callable[[Step], Tool]
+    last: Mapping[str, StepKey]
+
+    def agenda(self, targets: tuple[str, ...]) -> Agenda:
+        return Agenda(self.plan, targets, self.store.trace, self.store.has_tree)

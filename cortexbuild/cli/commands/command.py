@@ -1,0 +1,56 @@
+"""What a command is, and what several of them share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...app.project import Project
+from ...store.local import LocalStore
+from .. import wire
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    name: str
+    summary: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def open_project(args: argparse.Namespace) -> Project:
+    return wire.open_project(args.manifest, wire.open_store())
+
+
+def open_store() -> LocalStore:
+    return wire.open_store()
+
+
+def print_json(schema: str, fields: Mapping[str, object]) -> None:
+    """One document on stdout; `schema` names its form and version."""
+    document = {"schema": f"cortexbuild/{schema}", **fields}
+    json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_rows(rows: Sequence[Sequence[str]]) -> None:
+    """Columns, as wide as they need to be."""
+    if not rows:
+        return
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+        print("  ".join(cells).rstrip())
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def add_targets(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "targets", nargs="*", metavar="TARGET", help="`model`, `model:target`, with * and ?"
+    )

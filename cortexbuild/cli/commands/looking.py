@@ -1,0 +1,158 @@
+"""`why`, `list`, `info`, `path`, `verify`: look at what is there, and change nothing."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+from ...app.explain import outlook
+from ...app.generate import find_built, look
+from ...app.verify import verify
+from ...core.digest import Digest
+from ...errors import IntegrityError, UsageError
+from ...formats.detection import detect
+from ...store.hashing import sums_of
+from ...store.local import LocalStore
+from .. import words
+from .command import (
+    Command,
+    add_json,
+    add_targets,
+    open_project,
+    open_store,
+    print_json,
+    print_rows,
+)
+
+
+def _one_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+
+
+def _why_arguments(parser: argparse.ArgumentParser) -> None:
+    _one_target(parser)
+    add_json(parser)
+
+
+def _why(args: argparse.Namespace) -> int:
+    project = open_project(args)
+    targets = project.plan.select([args.target])
+    steps = outlook(project, targets)
+    if args.json:
+        listed = [
+            {
+                "id": s.step.label,
+                "state": s.state,
+                "key": s.key,
+                "reasons": [{"code": r.code, "text": r.text, "where": r.where} for r in s.reasons],
+            }
+            for s in steps
+        ]
+        print_json("why/1", {"targets": list(targets), "steps": listed})
+        return 0
+    for step in steps:
+        key = f"  key {step.key[:12]}" if step.key else ""
+        print(f"{step.step.label}  {step.state.replace('-', ' ')}{key}")
+        for reason in step.reasons:
+            where = f"    ({reason.where})" if reason.where else ""
+            print(f"    {reason.text}{where}")
+    return 0
+
+
+def _list_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    add_json(parser)
+
+
+def _list(args: argparse.Namespace) -> int:
+    project = open_project(args)
+    rows, listed = [], []
+    for target in project.plan.select(args.targets):
+        built = look(project, target)
+        goal = project.plan.goals[target]
+        state = "not built" if built is None else "stale" if built.stale else "ok"
+        path = project.views.path(target, goal.format)
+        size = built.tree.size if built else None
+        rows.append((target, state, words.size(size) if size else "-", str(path)))
+        listed.append(
+            {
+                "target": target,
+                "state": state,
+                "format": goal.format,
+                "size": size,
+                "path": str(path),
+                "digest": built.tree.digest if built else None,
+            }
+        )
+    if args.json:
+        print_json("list/1", {"targets": listed})
+    else:
+        print_rows(rows)
+    return 0
+
+
+def _info_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="TARGET|PATH", help="a target, a folder or a file")
+    add_json(parser)
+
+
+def _info(args: argparse.Namespace) -> int:
+    path = Path(args.what)
+    if not path.exists():
+        if ":" not in args.what:
+            raise UsageError(
+                f"`{args.what}` is neither a path nor a target",
+                hint="a target is written `model:target`",
+            )
+        path = find_built(open_project(args), args.what).path
+    facts = {**detect(path).to_plain(), "path": str(path)}
+    if args.json:
+        print_json("info/1", facts)
+    else:
+        print_rows([(name, _shown(value)) for name, value in facts.items() if value is not None])
+    return 0
+
+
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def _path(args: argparse.Namespace) -> int:
+    built = find_built(open_project(args), args.target)
+    if built.stale:
+        print(f"warning: {built.target} is not up to date", file=sys.stderr)
+    print(built.path)
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    store = open_store()
+    count, damaged = verify(store, partial(_sum_of, store), lambda _done, _total: None)
+    if args.json:
+        listed = [{"sha256": one.digest, "used": list(one.used)} for one in damaged]
+        print_json("verify/1", {"files": count, "damaged": listed})
+    for one in damaged:
+        print(f"damaged: {one.digest}  {', '.join(one.used) or 'used by nothing'}", file=sys.stderr)
+    if damaged:
+        raise IntegrityError(
+            f"{words.count(len(damaged), 'file')} of {count} damaged and set aside",
+            hint="run `cortexbuild sync`: what is missing is made again",
+        )
+    if not args.json:
+        print(f"{words.count(count, 'file')} as they should be", file=sys.stderr)
+    return 0
+
+
+def _sum_of(store: LocalStore, digest: Digest) -> Digest:
+    return sums_of(store.blob(digest)).sha256
+
+
+COMMANDS = (
+    Command("why", "say which ingredient of which step changed", _why_arguments, _why),
+    Command("list", "the targets, and where they are", _list_arguments, _list),
+    Command("info", "what a model is, from its headers", _info_arguments, _info),
+    Command("path", "print where a built target is, for scripts", _one_target, _path),
+    Command("verify", "read every stored file again", add_json, _verify),
+)

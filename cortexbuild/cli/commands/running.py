@@ -1,0 +1,85 @@
+"""`generate`: run a built target."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from ...app.generate import find_built
+from ...core.ports import Sampling
+from ...errors import UsageError
+from .command import Command, add_json, open_project, print_json
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    default = Sampling()
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    parser.add_argument("prompt", metavar="PROMPT", help="the text to continue; `-` reads stdin")
+    parser.add_argument("--chat", action="store_true", help="as a message, in the model's template")
+    parser.add_argument("--max-tokens", type=int, default=default.max_tokens, metavar="N")
+    parser.add_argument(
+        "--temperature", type=float, default=default.temperature, metavar="T", help="0 is greedy"
+    )
+    parser.add_argument("--top-p", type=float, default=default.top_p, metavar="P")
+    parser.add_argument("--top-k", type=int, default=default.top_k, metavar="K")
+    parser.add_argument(
+        "--repetition-penalty", type=float, default=default.repetition_penalty, metavar="X"
+    )
+    parser.add_argument("--seed", type=int, default=default.seed, metavar="N")
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="TEXT", help="end before it; may be repeated"
+    )
+    add_json(parser)
+
+
+def _generate(args: argparse.Namespace) -> int:
+    sampling = _sampling(args)
+    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
+    project = open_project(args)
+    built = find_built(project, args.target)
+    if built.stale:
+        print(
+            f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so",
+            file=sys.stderr,
+        )
+    model = project.find_runtime(built.format).load(built.path)
+    started = time.monotonic()
+    pieces: list[str] = []
+    for piece in model.generate(prompt, sampling):
+        pieces.append(piece)
+        if not args.json:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    if args.json:
+        seconds = round(time.monotonic() - started, 3)
+        fields = {"target": built.target, "prompt": prompt, "text": "".join(pieces)}
+        print_json("generate/1", {**fields, "digest": built.tree.digest, "seconds": seconds})
+    else:
+        sys.stdout.write("\n")
+    return 0
+
+
+def _sampling(args: argparse.Namespace) -> Sampling:
+    for name, value, low, high in (
+        ("--max-tokens", args.max_tokens, 1, 1 << 20),
+        ("--temperature", args.temperature, 0, 100),
+        ("--top-p", args.top_p, 1e-6, 1),
+        ("--top-k", args.top_k, 0, 1 << 20),
+        ("--repetition-penalty", args.repetition_penalty, 1e-6, 100),
+    ):
+        if not low <= value <= high:
+            raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
+    return Sampling(
+        max_tokens=args.max_tokens,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        top_k=args.top_k,
+        repetition_penalty=args.repetition_penalty,
+        seed=args.seed,
+        stop=tuple(args.stop),
+        chat=args.chat,
+    )
+
+
+COMMANDS = (Command("generate", "run a built target", _arguments, _generate),)

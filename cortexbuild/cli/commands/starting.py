@@ -1,0 +1,53 @@
+"""`init` and `schema`: begin a manifest, and help an editor with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from ...core.manifest import Manifest
+from ...errors import UsageError
+from .command import Command
+
+STARTER = """\
+# The models this project wants, and what each is built into. Then: cortexbuild sync
+schema: 1
+models:
+  my-model:
+    source: path:{source} # a folder with config.json and *.safetensors
+    targets: [mlx-4bit] # or mlx-8bit, mlx-bf16, …
+"""
+
+
+def _init_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "source", nargs="?", default="models/my-model", help="the folder of a model you have"
+    )
+
+
+def _init(args: argparse.Namespace) -> int:
+    if args.manifest.exists():
+        raise UsageError(f"{args.manifest} exists already", hint="edit it, or give another `-m`")
+    args.manifest.write_text(STARTER.format(source=args.source))
+    print(f"wrote {args.manifest}; edit it, then run `cortexbuild sync`", file=sys.stderr)
+    return 0
+
+
+def schema_text() -> str:
+    """The JSON Schema of cortex.yaml, as it stands in docs/reference/."""
+    schema = Manifest.model_json_schema(by_alias=True)
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def _schema(args: argparse.Namespace) -> int:
+    del args
+    sys.stdout.write(schema_text())
+    return 0
+
+
+COMMANDS = (
+    Command("init", "write a cortex.yaml to start from", _init_arguments, _init),
+    Command("schema", "print the JSON Schema of cortex.yaml", lambda _: None, _schema),
+)

@@ -1,0 +1,65 @@
+"""Read the command line, run one command, choose the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from ..errors import CortexError
+from ..version import VERSION
+from . import commands
+
+BUG = 70
+INTERRUPTED = 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(args.run(args))
+    except CortexError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; finished steps are kept", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        sys.stderr.close()
+        return 0
+    except Exception:
+        traceback.print_exc()
+        print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
+        return BUG
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="cortexbuild", description="Build local language models from cortex.yaml."
+    )
+    parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands.COMMANDS:
+        sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+        sub.set_defaults(run=command.run)
+        sub.add_argument(
+            "-m", "--manifest", type=Path, default=Path("cortex.yaml"), metavar="FILE",
+            help="the manifest (default: cortex.yaml)",
+        )  # fmt: skip
+        command.arguments(sub)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Draw what happens: a live table on a terminal, plain lines elsewhere. All of it on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from ..core.events import Event, Said, StepChanged, StepMoved
+from . import words
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WORDS = {"built": "ok", "reused": "same", "failed": "FAIL", "skipped": "skip"}
+
+
+class Screen(Protocol):
+    def emit(self, event: Event) -> None: ...
+
+
+@contextmanager
+def screen(*, quiet: bool = False) -> Iterator[Screen]:
+    if quiet:
+        yield Quiet()
+    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        with LiveScreen().shown() as live:
+            yield live
+    else:
+        yield PlainScreen()
+
+
+class Quiet:
+    def emit(self, event: Event) -> None:
+        del event
+
+
+class PlainScreen:
+    """One line for each step that ended."""
+
+    def emit(self, event: Event) -> None:
+        line = line_of(event)
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+
+def line_of(event: Event) -> str:
+    match event:
+        case StepChanged(change="built"):
+            return f"  ok    {event.label}  {words.size(event.size)}  {words.time(event.seconds)}"
+        case StepChanged(change="reused"):
+            return f"  same  {event.label}  made meanwhile by another process"
+        case StepChanged(change="failed"):
+            return f"  FAIL  {event.label}  {event.detail}"
+        case StepChanged(change="skipped"):
+            return f"  skip  {event.label}  needs a step that failed"
+        case Said(text=text):
+            return f"  note  {text}"
+        case _:
+            return ""
+
+
+class LiveScreen:
+    """The running steps, with bytes, rate and time left; finished ones scroll above them."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True, highlight=False)
+        self._running: dict[str, tuple[float, int, int]] = {}
+        self._live = Live(
+            get_renderable=self._table, console=self._console, transient=True, refresh_per_second=8
+        )
+
+    @contextmanager
+    def shown(self) -> Iterator[LiveScreen]:
+        with self._live:
+            yield self
+
+    def emit(self, event: Event) -> None:
+        if isinstance(event, StepMoved):
+            began = self._running.get(event.label, (time.monotonic(), 0, 0))[0]
+            self._running[event.label] = (began, event.done, event.total)
+            return
+        if isinstance(event, StepChanged):
+            if event.change == "started":
+                self._running[event.label] = (time.monotonic(), 0, 0)
+            else:
+                self._running.pop(event.label, None)
+        if line := line_of(event):
+            style = "red" if line.startswith("  FAIL") else ""
+            self._live.console.print(line, style=style, markup=False)
+
+    def _table(self) -> Table:
+        from rich.table import Table
+
+        table = Table.grid(padding=(0, 2))
+        for label, (began, done, total) in self._running.items():
+            spent = time.monotonic() - began
+            moved = rate = left = ""
+            if total:
+                moved = f"{words.size(done)} of {words.size(total)}"
+                if done and spent > 0.5:
+                    rate = f"{words.size(int(done / spent))}/s"
+                    left = f"{words.time(spent * (total - done) / done)} left"
+            table.add_row("  run ", label, words.time(spent), moved, rate, left)
+        return table

@@ -1,0 +1,162 @@
+"""Choose the real parts. The only module that knows every other."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from ..app.pin import pin
+from ..app.project import Project
+from ..core.agenda import Ready
+from ..core.digest import Digest
+from ..core.events import Event
+from ..core.manifest import Manifest, Recipe
+from ..core.plan import make_plan
+from ..core.ports import Job
+from ..core.step import StepKey
+from ..exec.local import LocalExecutor
+from ..runtimes import find_runtime
+from ..sources import find_source
+from ..store.disk import replace_text
+from ..store.hashing import sums_of
+from ..store.index import Index
+from ..store.local import LocalStore
+from ..store.scratch import sweep
+from ..store.views import HomeViews
+from ..tools import find_tool
+from .yamlfile import read_yaml
+
+VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models"}
+KEPT_RUNS = 50
+
+
+def home() -> Path:
+    """Where everything is kept: CORTEX_HOME, or ~/.cortex."""
+    chosen = os.environ.get("CORTEX_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cortex"
+
+
+def open_store() -> LocalStore:
+    return LocalStore(home() / "build" / "v1")
+
+
+def open_project(manifest_path: Path, store: LocalStore) -> Project:
+    """Read the manifest, pin what it names, and make the plan. No engine is loaded."""
+    root = manifest_path.absolute().parent
+    manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
+    recipes = Recipes(root)
+    hasher = partial(hash_file, store.index)
+    lock = pin(manifest, recipes, find_source, find_tool, hasher, root)
+    return Project(
+        root=root,
+        manifest=manifest,
+        recipes=recipes,
+        plan=make_plan(manifest, recipes, lock, find_tool),
+        store=store,
+        views=HomeViews(
+            home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models")
+        ),
+        find_runtime=find_runtime,
+        find_step_tool=lambda step: find_tool(step.tool.name, step.kind, step.format),
+        last=read_last(root),
+    )
+
+
+class Recipes(Mapping[str, Recipe]):
+    """The project's own recipes, then ours. A file is read when its recipe is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        package = Path(__file__).parent.parent
+        shipped = package / "_recipes"
+        if not shipped.is_dir():  # a checkout, not an installed wheel
+            shipped = package.parent / "recipes"
+        self._files = {path.stem: path for path in sorted(shipped.glob("*.yaml"))}
+        self._files |= {path.stem: path for path in sorted((root / "recipes").glob("*.yaml"))}
+        self._read: dict[str, Recipe] = {}
+
+    def __getitem__(self, name: str) -> Recipe:
+        if name not in self._read:
+            path = self._files[name]
+            self._read[name] = Recipe.parse(read_yaml(path, f"recipes/{path.name}"))
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def hash_file(index: Index, path: Path) -> tuple[Digest, int]:
+    """A file's sha256 and size; a file whose stat is as it was is not read again."""
+    stat = path.stat()
+    name = str(path.resolve())
+    seen = f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
+    known = index.file(name, seen)
+    if known is not None:
+        return known
+    sums = sums_of(path)
+    index.keep_file(name, seen, max(stat.st_mtime_ns, stat.st_ctime_ns), sums.sha256, sums.size)
+    return sums.sha256, sums.size
+
+
+def open_executor(jobs: int, tell: Callable[[Event], None]) -> LocalExecutor:
+    return LocalExecutor(jobs, tell)
+
+
+def new_run(store: LocalStore) -> Path:
+    """A folder for the logs of this run; old ones go, and so does what killed runs left."""
+    sweep(store.root)
+    runs = sorted((store.root / "runs").iterdir())
+    for old in runs[: max(0, len(runs) - KEPT_RUNS + 1)]:
+        for path in old.iterdir():
+            path.unlink(missing_ok=True)
+        old.rmdir()
+    folder = store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
+    folder.mkdir()
+    return folder
+
+
+def end_run(store: LocalStore, run: Path) -> None:
+    """Sweep what killed children left; a run in which nothing ran leaves no folder."""
+    sweep(store.root)
+    if not any(run.iterdir()):
+        run.rmdir()
+
+
+def store_of(project: Project) -> LocalStore:
+    assert isinstance(project.store, LocalStore), "projects are opened here, with this store"
+    return project.store
+
+
+def job_of(store: LocalStore, root: Path, run: Path, ready: Ready) -> Job:
+    log = run / (ready.step.label.replace("/", "-").replace(":", "--") + ".log")
+    return Job(
+        ready.id, ready.key, ready.step, ready.ingredients, ready.inputs,
+        str(store.root), str(root), str(log),
+    )  # fmt: skip
+
+
+def read_last(root: Path) -> Mapping[str, StepKey]:
+    """Under which key each step was last made for this project. For `why`; may be lost."""
+    try:
+        found = json.loads((root / ".cortex" / "last.json").read_text())
+        return {str(label): StepKey(str(key)) for label, key in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
+    merged = {**read_last(root), **keys}
+    if merged == read_last(root):
+        return
+    try:
+        replace_text(root / ".cortex" / "last.json", json.dumps(merged, indent=1, sort_keys=True))
+        replace_text(root / ".cortex" / ".gitignore", "*\n")
+    except OSError:
+        return  # a checkout that cannot be written to: only `why` knows less

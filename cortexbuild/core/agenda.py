@@ -1,0 +1,195 @@
+"""Which steps must run, found out as results come in. Pure: it is told, and it asks.
+
+A step's key needs its inputs' contents, and an input that must run first has none yet. So the
+agenda works from the goals back: it follows traces as far as they reach, says which steps are
+ready to run, and looks again at a step when one of its inputs is done. `sync` runs what is
+ready; `plan` looks at the same agenda and runs nothing, so the two cannot disagree.
+
+For every step that is wanted, in this order (`_look`):
+
+1. The trees of the inputs that it reads are known, or those inputs are wanted too.
+2. Then its key is known. With a trace, and its bytes here if they are wanted: done.
+3. Otherwise it must run: the bytes of what it reads are wanted, and the success of the rest.
+4. When they are here it is ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .digest import Tree
+from .plan import Plan
+from .step import Ingredients, Step, StepId, StepKey, Trace, key_of
+
+FindTrace: TypeAlias = Callable[[StepKey, Ingredients], Trace | None]
+IsHere: TypeAlias = Callable[[Tree], bool]
+State: TypeAlias = Literal["fresh", "will-run", "may-run", "unneeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A step that may start now, with all that it needs known."""
+
+    id: StepId
+    step: Step
+    key: StepKey
+    ingredients: Ingredients
+    inputs: dict[str, Tree]
+
+
+class Agenda:
+    """The state of one build. `find_trace` looks a key up; `is_here` tells of a tree's bytes."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        targets: Iterable[str],
+        find_trace: FindTrace,
+        is_here: IsHere,
+        *,
+        salt: str = "",
+    ) -> None:
+        self.plan = plan
+        self.traces: dict[StepId, Trace] = {}
+        self.keys: dict[StepId, StepKey] = {}
+        self._find, self._is_here, self._salt = find_trace, is_here, salt
+        self._trees = {id_: s.tree for id_, s in plan.steps.items() if s.tree is not None}
+        self._wanted: dict[StepId, bool] = {}  # and whether its bytes are wanted
+        self._waiters: dict[StepId, set[StepId]] = {}
+        self._must: set[StepId] = set()  # known to have to run
+        self._started: set[StepId] = set()
+        self._done: dict[StepId, bool] = {}  # and whether with bytes
+        self._ran: set[StepId] = set()
+        self._failed: set[StepId] = set()
+        self._ready: dict[StepId, Ready] = {}
+        for target in targets:
+            goal = plan.goals[target]
+            self._want(goal.model, bytes_=True)
+            for check in goal.checks:
+                self._want(check, bytes_=True)
+
+    def take(self, count: int) -> Sequence[Ready]:
+        """Up to `count` steps that may start; they count as started."""
+        chosen = [self._ready[id_] for id_ in list(self._ready)[:count]]
+        for item in chosen:
+            del self._ready[item.id]
+            self._started.add(item.id)
+        return chosen
+
+    def finish(self, id_: StepId, trace: Trace) -> None:
+        """A started step succeeded; what waited for it is looked at again."""
+        self._started.discard(id_)
+        self._ran.add(id_)
+        self._must.discard(id_)
+        self.keys[id_] = trace.key
+        self._settle(id_, trace, here=True)
+
+    def fail(self, id_: StepId) -> None:
+        """A started step failed; nothing that needs it will become ready."""
+        self._started.discard(id_)
+        self._failed.add(id_)
+
+    def state(self, id_: StepId) -> State:
+        """What is known of a step now. `may-run` depends on what its inputs turn out to be."""
+        if id_ in self._must or id_ in self._ready or id_ in self._started:
+            return "will-run"
+        if id_ in self._done or id_ in self.traces or self._is_known_source(id_):
+            return "fresh" if id_ in self._wanted else "unneeded"
+        return "may-run" if id_ in self._wanted else "unneeded"
+
+    def unfinished(self) -> tuple[StepId, ...]:
+        """Steps that were wanted and did not come to be done, in plan order."""
+        return tuple(
+            id_
+            for id_ in self.plan.steps
+            if id_ in self._wanted and id_ not in self._done and id_ not in self._failed
+        )
+
+    def is_done(self, target: str) -> bool:
+        goal = self.plan.goals[target]
+        return all(self._done.get(id_) for id_ in (goal.model, *goal.checks))
+
+    def tree(self, id_: StepId) -> Tree | None:
+        """A step's output, as far as it is known."""
+        return self._trees.get(id_)
+
+    def _is_known_source(self, id_: StepId) -> bool:
+        return self.plan.steps[id_].tree is not None
+
+    def _want(self, id_: StepId, *, bytes_: bool) -> None:
+        # A stack of our own: chains may be longer than Python's.
+        stack = [(id_, bytes_)]
+        while stack:
+            step, with_bytes = stack.pop()
+            known = self._wanted.get(step)
+            if known is None or (with_bytes and not known):
+                self._wanted[step] = with_bytes
+                stack += self._look(step)
+
+    def _look(self, id_: StepId) -> list[tuple[StepId, bool]]:
+        """One look at a wanted step (see the module's text); gives what it wants in turn."""
+        step = self.plan.steps[id_]
+        if id_ in self._started or id_ in self._ready or id_ in self._failed:
+            return []
+        if id_ in self._done and (self._done[id_] or not self._wanted[id_]):
+            return []
+        unknown = [i.step for i in step.inputs.values() if i.reads and i.step not in self._trees]
+        if unknown:
+            return self._wait(id_, [(item, False) for item in unknown])
+
+        trees = {role: self._trees[i.step] for role, i in step.inputs.items() if i.reads}
+        ingredients = step.ingredients(trees, self._salt)
+        key = self.keys[id_] = key_of(ingredients)
+        if self._find_done(id_, key, ingredients):
+            return []
+
+        self._must.add(id_)
+        missing = [
+            (item.step, bool(item.reads))
+            for item in step.inputs.values()
+            if not (self._done.get(item.step) if item.reads else item.step in self._done)
+        ]
+        if missing:
+            return self._wait(id_, missing)
+        inputs = {
+            role: self._trees[item.step].select(item.reads)
+            for role, item in step.inputs.items()
+            if item.reads
+        }
+        self._ready[id_] = Ready(id_, step, key, ingredients, inputs)
+        return []
+
+    def _find_done(self, id_: StepId, key: StepKey, ingredients: Ingredients) -> bool:
+        tree, trace = self._trees.get(id_), self._find(key, ingredients)
+        if tree is None and trace is None:
+            return False
+        if trace is not None:
+            self.traces[id_] = trace
+            tree = self._trees[id_] = trace.tree
+        assert tree is not None, "a step is known by its trace or by its pinned tree"
+        here = self._is_here(tree)
+        if self._wanted[id_] and not here:
+            return False
+        self._done[id_] = here
+        self._wake(id_)
+        return True
+
+    def _settle(self, id_: StepId, trace: Trace, *, here: bool) -> None:
+        self.traces[id_] = trace
+        self._trees[id_] = trace.tree
+        self._done[id_] = here
+        self._wake(id_)
+
+    def _wait(self, id_: StepId, wants: list[tuple[StepId, bool]]) -> list[tuple[StepId, bool]]:
+        for item, _ in wants:
+            self._waiters.setdefault(item, set()).add(id_)
+        return wants
+
+    def _wake(self, id_: StepId) -> None:
+        order = list(self._waiters.pop(id_, ()))
+        order.sort(key=lambda item: self.plan.steps[item].label)
+        for waiter in order:
+            for item, bytes_ in self._look(waiter):
+                self._want(item, bytes_=bytes_)

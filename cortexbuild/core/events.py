@@ -1,0 +1,42 @@
+"""What happens during a build, as values. The command line draws them; tests read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .step import StepId
+
+Change: TypeAlias = Literal["fresh", "started", "built", "reused", "failed", "skipped"]
+"""`reused`: another process made it meanwhile. `skipped`: a step it needs failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepChanged:
+    step: StepId
+    label: str
+    change: Change
+    detail: str = ""
+    seconds: float = 0.0
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StepMoved:
+    """How far a running step is, in bytes."""
+
+    label: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A sentence for the user: a warning, or what a step waits for."""
+
+    text: str
+
+
+Event: TypeAlias = StepChanged | StepMoved | Said
+Emit: TypeAlias = Callable[[Event], None]

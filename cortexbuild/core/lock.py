@@ -1,0 +1,26 @@
+"""Every name in the manifest, pinned: sources to content, tools to versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .digest import Tree
+from .step import ToolId
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """A source as it was when locked: what its bytes are, before a byte is brought here."""
+
+    origin: str
+    format: str
+    tree: Tree
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """`sources` by origin as the manifest writes it, `tools` by the name `tool_name` gives."""
+
+    sources: Mapping[str, Pinned]
+    tools: Mapping[str, ToolId]

@@ -1,0 +1,96 @@
+"""cortex.yaml and recipes/*.yaml, parsed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from .document import Document, Entry
+
+
+def _a_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", text) or "--" in text:
+        raise ValueError(
+            "a name is letters, digits, `.`, `_` and single `-`, and starts with a letter or digit"
+        )
+    return text
+
+
+def _an_origin(text: str) -> str:
+    scheme, colon, rest = text.partition(":")
+    if not colon or not rest or not scheme.isalpha():
+        raise ValueError("a source is written `path:folder`")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_a_name)]
+Origin = Annotated[str, AfterValidator(_an_origin)]
+
+
+class Target(Entry):
+    """One thing to have built: a recipe, settings that differ from it, and limits."""
+
+    recipe: Annotated[str, Field(description="the name of a file in recipes/, without .yaml")]
+    set: Annotated[
+        Mapping[str, Any], Field(description="settings that differ from the recipe's")
+    ] = {}
+
+
+def _targets(value: Any) -> Any:
+    """`[mlx-4bit]` is short for `{mlx-4bit: {recipe: mlx-4bit}}`."""
+    if not isinstance(value, list):
+        return value
+    names: dict[str, Any] = {}
+    for item in value:
+        if not isinstance(item, str):
+            raise ValueError("a list of targets has names of recipes; use a table for settings")
+        if item in names:
+            raise ValueError(f"target `{item}` is named twice")
+        names[item] = {"recipe": item}
+    return names
+
+
+class Model(Entry):
+    """A named source with the targets it is built into."""
+
+    source: Annotated[Origin, Field(description="path:FOLDER, relative to cortex.yaml")]
+    targets: Annotated[
+        Mapping[Name, Target],
+        BeforeValidator(_targets, json_schema_input_type=list[str] | dict[str, Target]),
+        Field(min_length=1, description="names of recipes, or name: {recipe: …, set: …}"),
+    ]
+
+
+class Manifest(Document):
+    """cortex.yaml: the models a team wants, and what each should be built into."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema", description="the version of this form")]
+    evaluation: Annotated[Origin, Field(description="the text that built models are tried on")] = (
+        "builtin:evaluation"
+    )
+    models: Annotated[Mapping[Name, Model], Field(min_length=1)]
+
+    def targets(self) -> Iterator[tuple[str, Model, Target]]:
+        """Each target with its full name, `model:target`, in the order of the file."""
+        for model_name, model in self.models.items():
+            for target_name, target in model.targets.items():
+                yield f"{model_name}:{target_name}", model, target
+
+
+class RecipeStep(Entry):
+    """What to do, with which tool, with which settings."""
+
+    do: Literal["convert", "quantize", "validate"]
+    tool: str
+    set: Mapping[str, Any] = {}
+
+
+class Recipe(Document):
+    """A named list of steps. Data only: no conditions, no loops, no code."""
+
+    schema_: Annotated[Literal[1], Field(alias="schema")]
+    summary: str
+    steps: Annotated[tuple[RecipeStep, ...], Field(min_length=1, strict=False)]

@@ -1,0 +1,183 @@
+"""Everything that can be plugged in, on one page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from .digest import Digest, Tree
+from .lock import Pinned
+from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from .params import Params
+
+
+Progress = Callable[[int, int], None]
+"""Told the bytes done and the bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a tool is given: inputs to read, a folder to fill, a way to call programs."""
+
+    inputs: Mapping[str, Path]
+    out: Path
+    call: Callable[[Sequence[str]], None]
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One way to do one kind of step. A module in cortexbuild/tools lists its own in TOOLS.
+
+    `accepts` are the formats of its `model` input, `makes` the format of its output. `reads` are
+    patterns of the files it looks at, by role. `wants` are roles beside `model` that it needs:
+    `facts` (what detection found; only has to succeed), `source` (the pinned source) and `text`
+    (the evaluation text). `engine` gives the versions of what it calls, and raises ToolError
+    when that is not installed. `predict` estimates the bytes of its output from those of its
+    input.
+    """
+
+    name: str
+    kind: Kind
+    params: type[Params]
+    run: Callable[[Run, Any], None]
+    revision: int
+    accepts: tuple[str, ...]
+    makes: str
+    reads: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    wants: tuple[str, ...] = ()
+    engine: Callable[[], Mapping[str, str]] = dict
+    predict: Callable[[Any, int], int] = lambda _, size: size
+    determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
+
+
+Hasher = Callable[[Path], tuple[Digest, int]]
+"""Gives a file's sha256 and its size; remembers files that did not change."""
+
+
+class Delivery(Protocol):
+    """Where a source puts what it brings. Each file is hashed on the way in and compared with
+    the pin, so a source cannot cheat: IntegrityError names a file that is not as it was."""
+
+    def copy(self, path: str, source: Path) -> None: ...
+    def write(self, path: str, chunks: Iterable[bytes]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place weights come from. Origins are relative to the folder of cortex.yaml.
+
+    `pin` reads as little as it can and says what the bytes are; `fetch` brings those files.
+    """
+
+    scheme: str
+    pin: Callable[[str, Path, Hasher], Pinned]
+    fetch: Callable[[str, Path, Tree, Delivery], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to continue a prompt. The same fields mean the same in every runtime.
+
+    `temperature` 0 is greedy. `top_p` 1 and `top_k` 0 leave the distribution as it is, and so
+    does `repetition_penalty` 1. With `chat` the prompt is one user message in the model's own
+    template. `stop` ends the text before the first of these strings.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    chat: bool = False
+
+
+class LoadedModel(Protocol):
+    """A built model in memory."""
+
+    def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        """The continuation, in pieces as they come."""
+        ...
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids, with the special tokens that the model expects in front."""
+        ...
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Raw scores of the next token after each token: shape (len(tokens), vocabulary)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """A way to run a built model. `view` is the folder under CORTEX_HOME where results go."""
+
+    format: str
+    view: str
+    load: Callable[[Path], LoadedModel]
+
+
+class Store(Protocol):
+    """This machine's cache, as the application sees it."""
+
+    root: Path
+
+    def trace(self, key: StepKey, ingredients: Ingredients) -> Trace | None: ...
+    def read_trace(self, key: StepKey) -> Trace | None: ...
+    def traces(self) -> Iterator[Trace]: ...
+    def has_tree(self, tree: Tree) -> bool: ...
+    def set_aside(self, digest: Digest) -> None: ...
+    def blob(self, digest: Digest) -> Path: ...
+    def blobs(self) -> Iterator[Digest]: ...
+    def known_specs(self, digests: Iterable[Digest]) -> set[Digest]: ...
+
+
+class Views(Protocol):
+    """The links under CORTEX_HOME by which built targets are found."""
+
+    def path(self, target: str, format_: str) -> Path: ...
+    def check_ours(self, target: str, format_: str) -> None: ...
+    def shows(self, target: str, format_: str) -> Digest | None: ...
+    def is_whole(self, target: str, format_: str, tree: Tree) -> bool: ...
+    def show(self, target: str, format_: str, tree: Tree) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A step ready to run anywhere: plain data, no open handles."""
+
+    id: StepId
+    key: StepKey
+    step: Step
+    ingredients: Ingredients
+    inputs: Mapping[str, Tree]
+    store: str
+    root: str
+    log: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """`reused` when another process had made it by the time this one came to it."""
+
+    id: StepId
+    outcome: Trace | Failure
+    reused: bool = False
+
+
+class Executor(Protocol):
+    """Where jobs run: how many more may start, start one, wait for any one, stop all."""
+
+    def free(self) -> int: ...
+    def start(self, job: Job) -> None: ...
+    def wait(self) -> Done: ...
+    def close(self) -> None: ...

@@ -1,0 +1,69 @@
+"""Every error cortexbuild raises on purpose, and the exit code it ends with.
+
+CortexError
+├── UsageError       2   what the user wrote is wrong
+│   ├── ManifestError    cortex.yaml or a recipe, at file:line:column
+│   └── LockError        something in the plan is not pinned
+├── IntegrityError   6   bytes are not what their name says
+├── BusyError        4   a lock was not obtained
+├── ToolError        1   a tool, source or runtime is missing or cannot do what was asked
+├── StoreError       1   the store cannot be read or written
+└── BuildFailed      1   steps ran and failed, or a judgement was bad; carries each failure
+
+130 is an interrupt, 70 a bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class CortexError(Exception):
+    """Anything a person can act on. `hint` says what to do, the message what is wrong."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(CortexError):
+    exit_code = 2
+
+
+class ManifestError(UsageError):
+    """A mistake in a file the user wrote. `where` is `file:line:column`."""
+
+    def __init__(self, message: str, *, where: str, hint: str = "") -> None:
+        super().__init__(f"{where}: {message}", hint=hint)
+        self.where = where
+
+
+class LockError(UsageError):
+    pass
+
+
+class IntegrityError(CortexError):
+    exit_code = 6
+
+
+class BusyError(CortexError):
+    exit_code = 4
+
+
+class ToolError(CortexError):
+    pass
+
+
+class StoreError(CortexError):
+    pass
+
+
+class BuildFailed(CortexError):
+    """`failed` maps a step's label to what went wrong with it."""
+
+    def __init__(self, failed: Mapping[str, str], *, hint: str = "") -> None:
+        count = "1 step" if len(failed) == 1 else f"{len(failed)} steps"
+        super().__init__(f"{count} failed: {', '.join(sorted(failed))}", hint=hint)
+        self.failed = failed

@@ -1,0 +1,150 @@
+"""Jobs on this machine: a pool of child processes, kept warm per engine.
+
+An engine costs seconds to import, so a child that has one is used again for it. A child that
+dies is a failed step, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe, wait
+
+from ..core.events import Event, Said, StepMoved
+from ..core.ports import Done, Job
+from ..core.step import Failure, Kind
+
+MOST_JOBS = 50  # of one child: libraries leak
+PASSED = (
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV",
+    "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CXX",
+)  # fmt: skip
+PASSED_TO_FETCH = (
+    "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
+    "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Child:
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    life: int
+    engine: str
+    job: Job | None = None
+    jobs: int = 0
+
+
+class LocalExecutor:
+    """At most `slots` jobs at once. `tell` hears of progress while `wait` waits."""
+
+    def __init__(self, slots: int, tell: Callable[[Event], None]) -> None:
+        self._slots, self._tell = slots, tell
+        self._children: list[_Child] = []
+
+    def free(self) -> int:
+        return self._slots - sum(1 for child in self._children if child.job is not None)
+
+    def start(self, job: Job) -> None:
+        child = self._child_for(_engine_of(job))
+        child.job, child.jobs = job, child.jobs + 1
+        try:
+            child.pipe.send(job)
+        except OSError:  # it died while idle: `wait` will see the closed pipe
+            return
+
+    def wait(self) -> Done:
+        while True:
+            busy = {child.pipe: child for child in self._children if child.job is not None}
+            for ready in wait(list(busy)):
+                done = self._hear(busy[ready])  # type: ignore[index]
+                if done is not None:
+                    return done
+
+    def close(self) -> None:
+        for child in list(self._children):
+            self._end(child)
+
+    def _hear(self, child: _Child) -> Done | None:
+        assert child.job is not None, "only busy children are waited for"
+        job = child.job
+        try:
+            what, value = child.pipe.recv()
+        except (EOFError, OSError):
+            self._end(child)
+            return Done(job.id, Failure(_death(child.process), "", job.log))
+        if what == "said":
+            self._tell(Said(value))
+        elif what == "moved":
+            self._tell(StepMoved(*value))
+        else:
+            child.job = None
+            if child.jobs >= MOST_JOBS:
+                self._end(child)
+            done: Done = value
+            return done
+        return None
+
+    def _child_for(self, engine: str) -> _Child:
+        idle = [child for child in self._children if child.job is None]
+        for child in idle:
+            if child.engine == engine and child.process.poll() is None:
+                return child
+        if len(self._children) >= self._slots:
+            self._end(idle[0])
+        self._children.append(_start_child(engine))
+        return self._children[-1]
+
+    def _end(self, child: _Child) -> None:
+        """Kill a child and the programs it started: its work is published whole or not at all."""
+        self._children.remove(child)
+        with suppress(ProcessLookupError):
+            os.killpg(child.process.pid, signal.SIGKILL)
+        child.process.wait()
+        child.pipe.close()
+        os.close(child.life)
+
+
+def _start_child(engine: str) -> _Child:
+    ours, theirs = Pipe()
+    life_read, life_write = os.pipe()
+    argv = [sys.executable, "-m", "cortexbuild.exec.child"]
+    process = subprocess.Popen(
+        [*argv, str(theirs.fileno()), str(os.getpid()), str(life_read)],
+        stdin=subprocess.DEVNULL,
+        env=_environment(engine),
+        pass_fds=(theirs.fileno(), life_read),
+        start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+    )
+    theirs.close()
+    os.close(life_read)
+    return _Child(process, ours, life_write, engine)
+
+
+def _environment(engine: str) -> dict[str, str]:
+    passed = PASSED + (PASSED_TO_FETCH if engine == Kind.FETCH else ())
+    chosen = {name: os.environ[name] for name in passed if name in os.environ}
+    if engine != Kind.FETCH:  # only a fetch may use the network
+        chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return chosen | quiet | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _engine_of(job: Job) -> str:
+    if job.step.kind is Kind.FETCH:
+        return Kind.FETCH
+    return next(iter(job.step.tool.engine), "")
+
+
+def _death(process: subprocess.Popen[bytes]) -> str:
+    code = process.returncode
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        why = " (out of memory?)" if name == "SIGKILL" else ""
+        return f"its process was ended by {name}{why}"
+    return f"its process ended with {code}"

@@ -1,0 +1,98 @@
+"""Run one job. The same function serves a process here and a machine elsewhere."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..core.digest import Tree
+from ..core.ports import Done, Job, Progress, Run
+from ..core.step import Failure, Kind, Trace
+from ..errors import CortexError, ToolError
+from ..sources import find_source
+from ..store.delivery import StoreDelivery
+from ..store.local import LocalStore
+from ..store.scratch import scratch
+from ..store.steplock import step_lock
+from ..tools import find_tool
+from ..version import VERSION
+
+
+def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
+    """Make the step's output and record it, unless another process did while we waited."""
+    store = LocalStore(Path(job.store))
+    try:
+        with step_lock(store.root, job.key, job.step.label, say):
+            found = store.trace(job.key, job.ingredients)
+            if found is not None and store.has_tree(found.tree):
+                return Done(job.id, found, reused=True)
+            return Done(job.id, _make(job, store, say, progress))
+    except CortexError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return Done(job.id, Failure(str(error), error.hint, job.log))
+    except Exception as error:  # the one place where any error is an outcome, not a crash
+        traceback.print_exc()
+        return Done(job.id, Failure(f"{type(error).__name__}: {error}", "", job.log))
+    finally:
+        store.close()
+
+
+def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Trace:
+    started = time.monotonic()
+    with scratch(store.root) as folder:
+        tree = _run(job, store, folder, progress)
+        made = {
+            "seconds": f"{time.monotonic() - started:.3f}",
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "platform": f"{platform.system()} {platform.machine()}",
+            "cortexbuild": VERSION,
+        }
+        trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
+        kept = store.keep_trace(trace, folder)
+    if kept.tree != tree:
+        say(f"{job.step.label} gave other bytes than a run before it; the first are kept")
+    return kept
+
+
+def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
+    step = job.step
+    if step.kind is Kind.FETCH:
+        assert step.tree is not None, "a fetch knows what it brings"
+        delivery = StoreDelivery(store, step.tree, folder, progress)
+        find_source(step.origin).fetch(step.origin, Path(job.root), step.tree, delivery)
+        return step.tree
+
+    inputs = {}
+    for role, tree in job.inputs.items():
+        inputs[role] = folder / "in" / role
+        inputs[role].mkdir(parents=True)
+        store.stage(tree, inputs[role])
+    out = folder / "out"
+    out.mkdir()
+    tool = find_tool(step.tool.name, step.kind, step.format)
+    _check_versions(step.tool.engine, tool.engine(), step.tool.name)
+    tool.run(Run(inputs, out, _call, progress), tool.params.from_plain(step.params))
+    made = store.add_folder(out)
+    if not made.files:
+        raise ToolError(f"tool `{tool.name}` ended without an error and without an output")
+    return made
+
+
+def _check_versions(locked: object, here: object, name: str) -> None:
+    if locked != here:
+        raise ToolError(
+            f"tool `{name}` is {here} here, but the plan was made for {locked}",
+            hint="run the same command again",
+        )
+
+
+def _call(argv: Sequence[str]) -> None:
+    """Run a program; what it prints goes to the step's log."""
+    done = subprocess.run(list(argv), stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise ToolError(f"`{Path(argv[0]).name}` ended with {done.returncode}")

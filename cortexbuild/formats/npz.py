@@ -1,0 +1,76 @@
+"""The arrays of a weights.npz, MLX's first format: their types and shapes, and none of their data.
+
+An .npz is a zip of .npy files: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from dataclasses import dataclass
+from typing import IO, BinaryIO
+
+import numpy as np
+
+from .foreign import refuse, shown
+
+_MOST_ARRAYS = 1 << 18
+_LONGEST_HEADER = 1 << 16
+_DTYPES = {
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+    "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "bool": "BOOL",
+    "|V2": "BF16",  # numpy has no such type; MLX writes it as two raw bytes
+}
+"""numpy's names, in those of safetensors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_arrays(stream: BinaryIO, where: str) -> dict[str, Array]:
+    """Arrays by name. Raises IntegrityError for anything that is not such a file."""
+    try:
+        with zipfile.ZipFile(stream) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            if len(names) > _MOST_ARRAYS:
+                raise refuse(where, f"{len(names)} arrays; at most {_MOST_ARRAYS} are allowed")
+            return {name.removesuffix(".npy"): _array(archive, name, where) for name in names}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise refuse(where, f"not an .npz file: {error}") from error
+
+
+def _array(archive: zipfile.ZipFile, name: str, where: str) -> Array:
+    with archive.open(name) as entry:
+        # numpy believes the header's own length, up to 4 GB; a zip can promise that in a few bytes.
+        start = io.BytesIO(entry.read(_LONGEST_HEADER))
+    try:
+        shape, dtype = _array_header(start)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise refuse(where, f"{shown(name)} is not an array: {shown(str(error))}") from error
+    known = _DTYPES.get(dtype.str if dtype.kind == "V" else dtype.name)
+    if known is None:
+        raise refuse(where, f"{shown(name)} has the unknown type {shown(str(dtype))}")
+    return Array(known, shape)
+
+
+def _array_header(start: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    version = np.lib.format.read_magic(start)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(start)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(start)
+    return shape, dtype

@@ -1,0 +1,20 @@
+"""Find the runtime of a format: built `mlx` models are run by runtimes/mlx.py."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from ..core.ports import Runtime
+from ..errors import ToolError
+
+
+def find_runtime(format_: str) -> Runtime:
+    known = [module.name for module in pkgutil.iter_modules(__path__)]
+    for name in known:
+        runtime: Runtime | None = getattr(
+            importlib.import_module(f"{__name__}.{name}"), "RUNTIME", None
+        )
+        if runtime is not None and runtime.format == format_:
+            return runtime
+    raise ToolError(f"nothing here runs {format_} models")

@@ -1,0 +1,87 @@
+"""Run a model in MLX's format, with mlx-lm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.ports import Runtime, Sampling
+from ..errors import ToolError
+from .stopping import until_stop
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+class MlxModel:
+    def __init__(self, folder: Path) -> None:
+        try:
+            from mlx_lm.utils import load
+        except ImportError as error:
+            raise ToolError(
+                "mlx-lm is not installed", hint="pip install 'cortexbuild[mlx]'"
+            ) from error
+        self._model, self._tokenizer = load(str(folder))
+        self._exact: Any = None
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer.encode(text))
+
+    def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        import mlx.core as mx
+        from mlx_lm.generate import stream_generate
+        from mlx_lm.sample_utils import make_logits_processors, make_sampler
+
+        mx.random.seed(sampling.seed)
+        penalty = sampling.repetition_penalty
+        answers = stream_generate(
+            self._model,
+            self._tokenizer,
+            self._prompt(prompt, sampling),
+            max_tokens=sampling.max_tokens,
+            sampler=make_sampler(
+                temp=sampling.temperature,
+                top_p=sampling.top_p if sampling.top_p < 1 else 0.0,
+                top_k=sampling.top_k,
+            ),
+            logits_processors=make_logits_processors(
+                repetition_penalty=penalty if penalty != 1 else None
+            ),
+        )
+        yield from until_stop((answer.text for answer in answers), sampling.stop)
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Computed with the weights dequantized to float32.
+
+        On a CPU the quantized kernels add up in the activations' own 16 bits, which costs more
+        than the quantization that is to be measured; so this tells of the weights alone.
+        """
+        import mlx.core as mx
+        import numpy as np
+        from mlx.utils import tree_map
+        from mlx_lm.utils import dequantize_model
+
+        if self._exact is None:
+            model = dequantize_model(self._model)
+            model.update(
+                tree_map(
+                    lambda v: v.astype(mx.float32) if mx.issubdtype(v.dtype, mx.floating) else v,
+                    model.parameters(),
+                )
+            )
+            self._exact = model
+        return np.array(self._exact(mx.array([list(tokens)]))[0].astype(mx.float32))
+
+    def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:
+        if not sampling.chat:
+            return self.encode(prompt)
+        if not getattr(self._tokenizer, "chat_template", None):
+            raise ToolError("this model has no chat template", hint="leave `--chat` out")
+        said = [{"role": "user", "content": prompt}]
+        ids = self._tokenizer.apply_chat_template(said, add_generation_prompt=True)
+        return list(ids)
+
+
+RUNTIME = Runtime(format="mlx", view="mlx_models", load=MlxModel)

@@ -1,0 +1,25 @@
+"""Find a source by scheme: `path:models/base` is read by sources/path.py."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from ..core.document import did_you_mean
+from ..core.ports import Source
+from ..errors import UsageError
+
+
+def source_schemes() -> list[str]:
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find_source(origin: str) -> Source:
+    scheme, known = origin.partition(":")[0], source_schemes()
+    if scheme not in known:
+        raise UsageError(
+            f"no source `{scheme}:`",
+            hint=did_you_mean(scheme, known, f"one of {', '.join(f'`{s}:`' for s in known)}"),
+        )
+    source: Source = importlib.import_module(f"{__name__}.{scheme}").SOURCE
+    return source

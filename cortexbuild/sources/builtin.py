@@ -1,0 +1,33 @@
+"""What ships with cortexbuild itself: `builtin:evaluation`, a short text to try models on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.digest import File, Tree
+from ..core.lock import Pinned
+from ..core.ports import Delivery, Hasher, Source
+from ..errors import UsageError
+
+TEXTS = {"evaluation": Path(__file__).parent.parent / "quality" / "evaluation.txt"}
+
+
+def pin(origin: str, root: Path, hasher: Hasher) -> Pinned:
+    del root  # nothing of ours is relative to the project
+    digest, size = hasher(_path(origin))
+    return Pinned(origin, "unknown", Tree.of([File(_path(origin).name, digest, size)]))
+
+
+def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
+    del root
+    delivery.copy(tree.files[0].path, _path(origin))
+
+
+def _path(origin: str) -> Path:
+    name = origin.removeprefix("builtin:")
+    if name not in TEXTS:
+        raise UsageError(f"no `{origin}`", hint=f"one of {', '.join(TEXTS)}")
+    return TEXTS[name]
+
+
+SOURCE = Source("builtin", pin, fetch)

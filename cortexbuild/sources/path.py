@@ -1,0 +1,50 @@
+"""Weights or texts already on this machine: `path:models/base`, relative to cortex.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..core.digest import File, Tree
+from ..core.lock import Pinned
+from ..core.ports import Delivery, Hasher, Source
+from ..errors import UsageError
+from ..formats.detection import detect
+from ..formats.files import model_files
+
+
+def pin(origin: str, root: Path, hasher: Hasher) -> Pinned:
+    place = _place(origin, root)
+    if not place.exists():
+        raise UsageError(
+            f"{place} does not exist", hint=f"`{origin}` is relative to the folder of cortex.yaml"
+        )
+    files = []
+    for name, path in _named(place).items():
+        digest, size = hasher(path)
+        files.append(File(name, digest, size))
+    if not files:
+        raise UsageError(f"{place} has no file of a model", hint="is it the right folder?")
+    return Pinned(origin, detect(place).format, Tree.of(files))
+
+
+def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
+    named = _named(_place(origin, root))
+    for file in tree.files:
+        if file.path not in named:
+            raise UsageError(f"`{file.path}` is gone from {origin}", hint="sync again")
+        delivery.copy(file.path, named[file.path])
+
+
+def _place(origin: str, root: Path) -> Path:
+    return root / Path(origin.removeprefix("path:")).expanduser()
+
+
+def _named(place: Path) -> dict[str, Path]:
+    """The files that matter, by the path they have in the artifact."""
+    if place.is_file():
+        return {place.name: place}
+    found = {p.relative_to(place).as_posix(): p for p in place.rglob("*") if p.is_file()}
+    return {name: found[name] for name in model_files(found)}
+
+
+SOURCE = Source("path", pin, fetch)

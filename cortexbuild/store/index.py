@@ -1,0 +1,98 @@
+"""What is known of files by their stat: sizes, sums, sources' digests. Derived; deletable.
+
+The file system is the truth. Losing this file costs one pass of hashing and nothing else, so a
+damaged one is thrown away. SQLite in WAL mode; for a local disk only.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from ..core.digest import Digest
+
+SCHEMA = """
+create table if not exists blob(
+    digest text primary key, stat text not null, xxh3 text not null, used real not null
+) without rowid;
+create table if not exists file(
+    path text primary key, stat text not null, digest text not null, size integer not null
+) without rowid;
+create table if not exists spec(digest text primary key) without rowid;
+create table if not exists note(name text primary key, value text not null) without rowid;
+"""
+RACY = 2_000_000_000  # ns: a file younger than this when it was read may change unseen
+
+
+class BlobRow(NamedTuple):
+    stat: str
+    xxh3: str
+
+
+class Index:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._db = self._open()
+        except sqlite3.DatabaseError:
+            for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+                name.unlink(missing_ok=True)
+            self._db = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        try:
+            db.execute("pragma journal_mode=wal")
+            db.execute("pragma synchronous=normal")
+            db.executescript(SCHEMA)
+        except sqlite3.DatabaseError:
+            db.close()
+            raise
+        return db
+
+    def close(self) -> None:
+        self._db.close()
+
+    def blob(self, digest: Digest) -> BlobRow | None:
+        row = self._db.execute("select stat, xxh3 from blob where digest=?", (digest,)).fetchone()
+        return BlobRow(*row) if row else None
+
+    def keep_blob(self, digest: Digest, stat: str, xxh3: str) -> None:
+        self._db.execute(
+            "insert or replace into blob values(?,?,?,?)", (digest, stat, xxh3, time.time())
+        )
+
+    def forget_blob(self, digest: Digest) -> None:
+        self._db.execute("delete from blob where digest=?", (digest,))
+
+    def file(self, path: str, stat: str) -> tuple[Digest, int] | None:
+        """The digest and size of a file outside the store, if its stat is as it was."""
+        row = self._db.execute(
+            "select digest, size from file where path=? and stat=?", (path, stat)
+        ).fetchone()
+        return (Digest(row[0]), row[1]) if row else None
+
+    def keep_file(self, path: str, stat: str, mtime_ns: int, digest: Digest, size: int) -> None:
+        """`mtime_ns` near now is not believed: a later write could keep it (git's racy rule)."""
+        if mtime_ns < time.time_ns() - RACY:
+            self._db.execute(
+                "insert or replace into file values(?,?,?,?)", (path, stat, digest, size)
+            )
+
+    def note(self, name: str) -> str | None:
+        row = self._db.execute("select value from note where name=?", (name,)).fetchone()
+        return str(row[0]) if row else None
+
+    def keep_note(self, name: str, value: str) -> None:
+        self._db.execute("insert or replace into note values(?,?)", (name, value))
+
+    def keep_spec(self, digest: Digest) -> None:
+        self._db.execute("insert or ignore into spec values(?)", (digest,))
+
+    def known_specs(self, digests: Iterable[Digest]) -> set[Digest]:
+        known = {row[0] for row in self._db.execute("select digest from spec")}
+        return {digest for digest in digests if digest in known}

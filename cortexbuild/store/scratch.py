@@ -1,0 +1,68 @@
+"""Folders for work in progress, each held by its process; what the dead left is swept."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import disk
+
+HELD = ".lock"
+
+
+@contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """A folder under `root`/tmp that is gone afterwards. `flock` dies with its process."""
+    folder = root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    folder.mkdir()
+    handle = os.open(folder / HELD, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        disk.remove(folder)
+        os.close(handle)
+
+
+def sweep(root: Path) -> int:
+    """Remove the folders whose process is gone; says how many."""
+    swept = 0
+    for folder in sorted((root / "tmp").iterdir()):
+        if not _is_held(folder):
+            disk.remove(folder)
+            swept += 1
+    return swept
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        handle = os.open(folder / HELD, os.O_RDWR)
+    except FileNotFoundError:
+        # Made a moment ago, and about to be locked; or debris from before the lock.
+        return folder.exists() and _pid_lives(folder.name)
+    except NotADirectoryError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _pid_lives(name: str) -> bool:
+    pid = name.partition("-")[0]
+    if not pid.isdigit():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

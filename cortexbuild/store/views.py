@@ -1,0 +1,65 @@
+"""Where people and programs find what was built: links under CORTEX_HOME that we own.
+
+A view is a symbolic link into `build/v1/trees`. One rename swaps it, so a program that opens it
+sees the old artifact or the new one, whole. Whatever else has such a name is not ours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..core.digest import Digest, Tree
+from ..errors import StoreError
+from .local import LocalStore
+from .scratch import scratch
+
+
+class HomeViews:
+    """Views of the results in `store`, in the folders that `folders` names for each format."""
+
+    def __init__(self, home: Path, store: LocalStore, folders: Callable[[str], str]) -> None:
+        self._home, self._store, self._folders = home, store, folders
+
+    def path(self, target: str, format_: str) -> Path:
+        suffix = ".gguf" if format_ == "gguf" else ""
+        return self._home / self._folders(format_) / (target.replace(":", "--") + suffix)
+
+    def shows(self, target: str, format_: str) -> Digest | None:
+        """The digest of the tree that a view of ours shows."""
+        path, trees = self.path(target, format_), self._store.root / "trees"
+        try:
+            shown = Path(os.path.normpath(path.parent / path.readlink()))
+        except OSError:
+            return None
+        if not shown.is_relative_to(trees) or shown == trees:
+            return None
+        return Digest(shown.relative_to(trees).parts[0])
+
+    def is_whole(self, target: str, format_: str, tree: Tree) -> bool:
+        """Whether the view shows this tree, and every file of it is there."""
+        return self.shows(target, format_) == tree.digest and self._store.is_placed(tree)
+
+    def check_ours(self, target: str, format_: str) -> None:
+        """Raises StoreError where the name is taken by something that we did not make."""
+        path = self.path(target, format_)
+        if os.path.lexists(path) and self.shows(target, format_) is None:
+            raise StoreError(
+                f"{path} exists and was not made by cortexbuild, so it is left alone",
+                hint="move it away, or give the target another name in cortex.yaml",
+            )
+
+    def show(self, target: str, format_: str, tree: Tree) -> None:
+        """Make the view show a tree whose bytes are here."""
+        self.check_ours(target, format_)
+        with scratch(self._store.root) as folder:
+            shown = self._store.place(tree, folder)
+        if format_ == "gguf":
+            shown = shown / tree.files[0].path
+        path = self.path(target, format_)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(os.path.relpath(shown, path.parent))
+        draft.replace(path)

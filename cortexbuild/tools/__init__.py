@@ -1,0 +1,35 @@
+"""Find a tool by name. A module in this folder, or an entry point, is all it takes."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from functools import cache
+from importlib.metadata import entry_points
+
+from ..core.document import did_you_mean
+from ..core.ports import Tool
+from ..core.step import Kind
+from ..errors import UsageError
+
+GROUP = "cortexbuild.tools.v1"
+
+
+def find_tool(name: str, kind: Kind, format_: str) -> Tool:
+    """The tool called `name` that does `kind` to `format_`; with no such format, any of it."""
+    found = [tool for tool in _tools(name) if tool.kind is kind]
+    if not found:
+        raise UsageError(f"tool `{name}` cannot {kind.value}")
+    return next((tool for tool in found if format_ in tool.accepts), found[0])
+
+
+@cache
+def _tools(name: str) -> tuple[Tool, ...]:
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    if name in modules:
+        return tuple(importlib.import_module(f"{__name__}.{name}").TOOLS)
+    for point in entry_points(group=GROUP, name=name):
+        return tuple(point.load().TOOLS)
+    known = [*modules, *(point.name for point in entry_points(group=GROUP))]
+    hint = did_you_mean(name, known, f"the tools are {', '.join(known)}")
+    raise UsageError(f"no tool `{name}`", hint=hint)

@@ -1,0 +1,177 @@
+"""MLX: Hugging Face weights to MLX's format, and MLX weights to fewer bits. With mlx-lm.
+
+The tensors are those of `mlx_lm.convert` with the same settings, byte for byte. What it gets
+wrong without a word is bridged or refused here: configurations written by transformers 5, layers
+that do not divide by the group, sources that are quantized already, tokenizers re-serialised.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from ..core.params import Params
+from ..core.ports import Run, Tool
+from ..core.step import Kind
+from ..errors import ToolError
+from ..formats.bridge import bridge
+
+if TYPE_CHECKING:
+    import mlx.nn as nn
+
+WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json")
+
+
+class ConvertParams(Params):
+    """`dtype` casts all floating weights; left out, they stay as they are."""
+
+    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+
+
+class QuantizeParams(Params):
+    """Affine quantization: each group of weights in a row gets a scale and a bias.
+
+    Bits per weight are bits + 32 / group_size. `mixed` is one of mlx-lm's mixtures, in which
+    the more sensitive layers get more bits. Layers that `keep` matches stay as they are.
+    """
+
+    bits: Literal[2, 3, 4, 5, 6, 8] = 4
+    group_size: Literal[32, 64, 128] = 64
+    mixed: Literal["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"] | None = None
+    keep: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+
+def convert(run: Run, params: ConvertParams) -> None:
+    from mlx_lm.utils import load_model
+
+    source = run.inputs["model"]
+    config = json.loads((source / "config.json").read_text())
+    _refuse_quantized(config)
+    # What mlx_lm.convert looks at: not `dtype`, where transformers 5 writes it.
+    dtype = params.dtype or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
+    model, config = load_model(source, lazy=True, model_config=bridge(config))
+    if dtype is not None:
+        _cast(model, dtype)
+    _save(run, model, config)
+
+
+def quantize(run: Run, params: QuantizeParams) -> None:
+    from mlx_lm.convert import mixed_quant_predicate_builder
+    from mlx_lm.utils import load_model, quantize_model
+
+    source = run.inputs["model"]
+    config = json.loads((source / "config.json").read_text())
+    _refuse_quantized(config)
+    model, config = load_model(source, lazy=True)
+    choose = getattr(model, "quant_predicate", None)
+    if params.mixed:
+        choose = mixed_quant_predicate_builder(params.mixed, model, params.group_size)
+    model, config = quantize_model(
+        model, config, params.group_size, params.bits,
+        quant_predicate=_checked(model, choose, params),
+    )  # fmt: skip
+    _save(run, model, config)
+
+
+def engine() -> Mapping[str, str]:
+    try:
+        return {name: version(name) for name in ("mlx", "mlx-lm")}
+    except PackageNotFoundError as error:
+        raise ToolError(
+            f"{error.name} is not installed", hint="pip install 'cortexbuild[mlx]'"
+        ) from error
+
+
+def _refuse_quantized(config: Mapping[str, Any]) -> None:
+    found = config.get("quantization") or config.get("quantization_config")
+    if found:
+        bits = found.get("bits", found.get("quant_method", "fewer bits"))
+        raise ToolError(
+            f"these weights are quantized already ({bits}); to do it again would lose more "
+            "than it says",
+            hint="build from the full-precision model that they were made from",
+        )
+
+
+def _cast(model: nn.Module, dtype: str) -> None:
+    import mlx.core as mx
+    from mlx.utils import tree_map_with_path
+
+    kind = getattr(mx, dtype)
+    may_cast = getattr(model, "cast_predicate", lambda _: True)
+
+    def cast(name: str, value: Any) -> Any:
+        return (
+            value.astype(kind)
+            if may_cast(name) and mx.issubdtype(value.dtype, mx.floating)
+            else value
+        )
+
+    model.update(tree_map_with_path(cast, model.parameters()))
+
+
+def _checked(
+    model: nn.Module, choose: Callable[..., Any] | None, params: QuantizeParams
+) -> Callable[[str, Any], Any]:
+    """mlx-lm leaves a layer that does not divide by the group as it is and says nothing."""
+    from fnmatch import fnmatchcase
+
+    kept = [
+        name for name, _ in model.named_modules() if any(fnmatchcase(name, p) for p in params.keep)
+    ]
+    unfit = [
+        f"`{name}` ({module.weight.shape[-1]} wide)"
+        for name, module in model.named_modules()
+        if hasattr(module, "to_quantized") and name not in kept and _misfits(module, params)
+    ]
+    if unfit:
+        raise ToolError(
+            f"{len(unfit)} layers do not divide into groups of {params.group_size}; "
+            f"the first is {unfit[0]}",
+            hint="choose a smaller `group_size`, or name the layers that stay under `keep:`",
+        )
+
+    def decide(name: str, module: Any) -> Any:
+        if name in kept:
+            return False
+        return choose(name, module) if choose is not None else True
+
+    return decide
+
+
+def _misfits(module: Any, params: QuantizeParams) -> bool:
+    return bool(module.weight.shape[-1] % params.group_size)
+
+
+def _save(run: Run, model: nn.Module, config: dict[str, Any]) -> None:
+    from mlx_lm.utils import save_config, save_model
+
+    save_model(run.out, model, donate_model=True)
+    save_config(config, config_path=run.out / "config.json")
+    for path in sorted(run.inputs["model"].rglob("*")):
+        name = path.relative_to(run.inputs["model"])
+        if path.is_file() and not any(name.match(pattern) for pattern in WEIGHTS):
+            (run.out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, run.out / name)
+
+
+def _quantized_size(params: QuantizeParams, size: int) -> int:
+    """From 16 bits a weight to `bits`, and a scale and a bias of 16 bits for each group."""
+    return int(size * (params.bits + 32 / params.group_size) / 16)
+
+
+TOOLS = (
+    Tool(
+        "mlx", Kind.CONVERT, ConvertParams, convert, revision=1,
+        accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
+    ),
+    Tool(
+        "mlx", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
+        accepts=("mlx",), makes="mlx", engine=engine, predict=_quantized_size,
+    ),
+)  # fmt: skip

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from workspace import RECIPE, Workspace, tiny_safetensors
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    space = Workspace(tmp_path / "project", tmp_path / "home")
+    space.write("recipes/short.yaml", RECIPE)
+    space.write("weights/config.json", '{"text": "hello world"}')
+    space.write("weights/model.safetensors", tiny_safetensors())
+    space.write("weights/README.md", "about it")
+    space.manifest()
+    return space

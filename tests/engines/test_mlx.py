@@ -1,0 +1,309 @@
+"""MLX for real: the tensors of mlx_lm.convert, and what it gets wrong without a word."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+from engines.running import MODEL, run_script
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+
+EVERY_QUANTIZATION = """
+import json, shutil, sys, contextlib, io
+from pathlib import Path
+from compare import differences
+from cortexbuild.core.ports import Run
+from cortexbuild.tools import mlx as ours
+from mlx_lm.convert import convert
+source, work = Path(sys.argv[1]), Path(sys.argv[2])
+(work / "bf16").mkdir(parents=True)
+nothing = lambda *a: None
+with contextlib.redirect_stdout(io.StringIO()):
+    ours.convert(Run({"model": source}, work / "bf16", nothing, nothing), ours.ConvertParams())
+    wrong, sizes = {}, {}
+    cases = [dict(bits=b, group_size=g) for b in (2, 3, 4, 5, 6, 8) for g in (32, 64, 128)]
+    cases += [dict(mixed=m, bits=4, group_size=64) for m in
+              ("mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6")]
+    for case in cases:
+        a, b = work / "a", work / "b"
+        for folder in (a, b):
+            shutil.rmtree(folder, ignore_errors=True)
+        a.mkdir()
+        ours.quantize(Run({"model": work / "bf16"}, a, nothing, nothing), ours.QuantizeParams(**case))
+        convert(str(source), str(b), quantize=True, q_bits=case["bits"],
+                q_group_size=case["group_size"], quant_predicate=case.get("mixed"))
+        name = "-".join(str(v) for v in case.values())
+        wrong[name] = differences(a, b)
+        sizes[name] = (a / "model.safetensors").stat().st_size
+        ca, cb = (json.loads((d / "config.json").read_text())["quantization"] for d in (a, b))
+        if ca != cb:
+            wrong[name].append("config.json")
+print(json.dumps([wrong, sizes]))
+"""
+
+
+def test_every_width_and_group_and_mixture_gives_the_tensors_of_mlx_lm(tmp_path):
+    wrong, sizes = run_script(EVERY_QUANTIZATION, MODEL, tmp_path / "work")
+    assert len(wrong) == 22
+    assert wrong == {name: [] for name in wrong}
+    assert len(set(sizes.values())) > 15, "the settings made no difference"
+
+
+CONVERT_PLAINLY = """
+import contextlib, io, json, sys
+from pathlib import Path
+from compare import differences, tensors
+from mlx_lm.convert import convert
+source, work = Path(sys.argv[1]), Path(sys.argv[2])
+views = {name: Path(path) for name, path in json.loads(sys.argv[3]).items()}
+settings = {
+    "mlx-4bit": dict(quantize=True, q_bits=4, q_group_size=64),
+    "mlx-8bit": dict(quantize=True, q_bits=8, q_group_size=64),
+    "mlx-bf16": dict(dtype="bfloat16"),
+}
+said = {}
+with contextlib.redirect_stdout(io.StringIO()):
+    for name, wanted in settings.items():
+        convert(str(source), str(work / name), **wanted)
+        said[name] = [len(tensors(views[name])), differences(views[name], work / name)]
+print(json.dumps(said))
+"""
+
+
+def test_the_shipped_targets_have_the_tensors_of_plain_mlx_lm(shipped, tmp_path):
+    names = ("mlx-4bit", "mlx-8bit", "mlx-bf16")
+    views = {name: shipped.run("path", f"stdlib-llama:{name}").stdout.strip() for name in names}
+    said = run_script(CONVERT_PLAINLY, MODEL, tmp_path, json.dumps(views))
+    assert said == {"mlx-4bit": [142, []], "mlx-8bit": [142, []], "mlx-bf16": [56, []]}
+
+
+def test_the_shipped_manifest_syncs_once(shipped):
+    assert shipped.first["summary"]["failed"] == 0
+    assert all(target["ok"] for target in shipped.first["targets"])
+    again = json.loads(shipped.run("sync", "--json").stdout)
+    assert again["summary"]["built"] == 0
+
+
+def test_a_built_target_opens_in_plain_mlx_lm_and_writes(shipped):
+    path = shipped.run("path", "stdlib-llama:mlx-8bit").stdout.strip()
+    code = (
+        "import json, sys\nfrom mlx_lm import generate, load\n"
+        "model, tokenizer = load(sys.argv[1])\n"
+        "text = generate(model, tokenizer, 'def read_lines(path):\\n', max_tokens=24)\n"
+        "print(json.dumps(text))"
+    )
+    text = run_script(code, path)
+    ours = shipped.run(
+        "generate", "stdlib-llama:mlx-8bit", "def read_lines(path):\n", "--max-tokens", "24"
+    )
+    assert text and ours.stdout == text + "\n"
+
+
+def test_tokenizer_and_template_are_those_of_the_source_byte_for_byte(shipped):
+    view = shipped.home / "mlx_models" / "stdlib-llama--mlx-4bit"
+    for name in ("tokenizer.json", "tokenizer.model", "chat_template.jinja", "tokenizer_config.json",
+                 "generation_config.json"):  # fmt: skip
+        assert (view / name).read_bytes() == (MODEL / name).read_bytes()
+
+
+def test_what_was_measured_is_what_was_known_of_the_model(shipped):
+    """Its loss on this text is 2.533 nats a token over the whole of it (models' own record)."""
+    found = []
+    for trace in (shipped.store / "ac").rglob("*.json"):
+        record = json.loads(trace.read_text())
+        if record["label"] == "stdlib-llama:mlx-bf16/validate":
+            digest = record["tree"][0][1]
+            found.append(
+                json.loads((shipped.store / "cas/sha256" / digest[:2] / digest).read_text())
+            )
+    (measured,) = found
+    assert measured["nonfinite_logits"] == 0
+    assert measured["tokenizer"]["first_difference"] is None
+    assert 2.0 < float(measured["loss"]) < 3.1
+
+
+def test_changing_group_size_runs_quantize_and_validate_of_that_target_alone(shipped, models):
+    models.write("text.txt", (MODEL.parent.parent / "data" / "heldout-stdlib.txt").read_bytes())
+    text = (
+        f"schema: 1\nevaluation: path:text.txt\nmodels:\n  m:\n    source: path:{MODEL}\n"
+        "    targets:\n      a: {recipe: mlx-4bit}\n      b: {recipe: mlx-4bit, set: {group_size: %d}}\n"
+    )
+    models.write("cortex.yaml", text % 64)
+    models.sync()
+    models.write("cortex.yaml", text % 32)
+    assert models.steps() == ["m:b/quantize", "m:b/validate"]
+    config = json.loads((models.home / "mlx_models" / "m--b" / "config.json").read_text())
+    assert config["quantization"]["group_size"] == 32
+    models.write("cortex.yaml", text % 64)
+    assert models.steps() == []
+
+
+ROPE = """
+import json, sys
+from pathlib import Path
+import numpy as np, torch
+import mlx.core as mx
+from mlx.utils import tree_map
+from mlx_lm.utils import load_model
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from cortexbuild.core.ports import Run
+from cortexbuild.tools import mlx as ours
+work = Path(sys.argv[1])
+torch.manual_seed(0)
+config = LlamaConfig(hidden_size=64, intermediate_size=128, num_hidden_layers=2, vocab_size=256,
+    num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
+    rope_parameters={"rope_type": "default", "rope_theta": 500000.0}, tie_word_embeddings=False)
+model = LlamaForCausalLM(config)
+with torch.no_grad():  # sharp attention, so that positions matter
+    for name, weight in model.named_parameters():
+        if "q_proj" in name or "k_proj" in name:
+            weight.mul_(12)
+model.save_pretrained(work / "hf")
+written = json.loads((work / "hf" / "config.json").read_text())
+tokens = np.arange(4, 132)[None]
+with torch.no_grad():
+    expected = model(torch.tensor(tokens)).logits.numpy()
+def logits(folder):
+    loaded, _ = load_model(folder)
+    return np.array(loaded(mx.array(tokens)).astype(mx.float32))
+(work / "mlx").mkdir()
+nothing = lambda *a: None
+ours.convert(Run({"model": work / "hf"}, work / "mlx", nothing, nothing), ours.ConvertParams())
+print(json.dumps({
+    "written_where_mlx_lm_reads": "rope_theta" in written,
+    "scale": float(np.abs(expected).max()),
+    "ours": float(np.abs(logits(work / "mlx") - expected).max()),
+    "plain": float(np.abs(logits(work / "hf") - expected).max()),
+}))
+"""
+
+
+def test_rope_written_by_transformers_5_is_bridged(tmp_path):
+    said = run_script(ROPE, tmp_path)
+    assert said["written_where_mlx_lm_reads"] is False, "the trap is gone: drop the bridge"
+    assert said["plain"] > 100 * said["ours"], "this model would not notice a wrong theta"
+    assert said["ours"] < 1e-4 * said["scale"]
+
+
+def quantize_alone(tmp_path, source, **params) -> dict:
+    code = (
+        "import json, sys\nfrom pathlib import Path\nfrom cortexbuild.core.ports import Run\n"
+        "from cortexbuild.errors import ToolError\nfrom cortexbuild.tools import mlx as ours\n"
+        "nothing = lambda *a: None\nout = Path(sys.argv[2])\nout.mkdir()\n"
+        "try:\n"
+        "    ours.quantize(Run({'model': Path(sys.argv[1])}, out, nothing, nothing),\n"
+        "                  ours.QuantizeParams(**json.loads(sys.argv[3])))\n"
+        "    said = json.loads((out / 'config.json').read_text())\n"
+        "except ToolError as error:\n    said = {'error': str(error), 'hint': error.hint}\n"
+        "print()\nprint(json.dumps(said))"
+    )
+    return run_script(code, source, tmp_path / "out", json.dumps(params))
+
+
+NARROW = """
+import json, sys, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+torch.manual_seed(0)
+LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=1,
+    vocab_size=128, num_attention_heads=2, num_key_value_heads=2)).save_pretrained(sys.argv[1])
+print(json.dumps(1))
+"""
+
+
+def test_a_layer_that_does_not_divide_is_an_error_that_names_it_unless_it_is_kept(tmp_path):
+    run_script(NARROW, tmp_path / "narrow")
+    said = quantize_alone(tmp_path, tmp_path / "narrow", group_size=64)
+    assert "1 layers do not divide into groups of 64" in said["error"]
+    assert "`model.layers.0.mlp.down_proj` (96 wide)" in said["error"]
+    assert "keep:" in said["hint"]
+    shutil.rmtree(tmp_path / "out")
+    kept = quantize_alone(tmp_path, tmp_path / "narrow", group_size=64, keep=["*.down_proj"])
+    assert kept["quantization"]["bits"] == 4
+    shutil.rmtree(tmp_path / "out")
+    assert quantize_alone(tmp_path, tmp_path / "narrow", group_size=32)["quantization"]
+
+
+def test_a_quantized_model_is_not_quantized_again(shipped, models):
+    view = shipped.home / "mlx_models" / "stdlib-llama--mlx-4bit"
+    said = quantize_alone(models.root.parent, view, bits=8)
+    assert "quantized already (4)" in said["error"] and "full-precision" in said["hint"]
+    models.write(
+        "cortex.yaml",
+        f"schema: 1\nmodels:\n  m:\n    source: path:{view}\n    targets: [mlx-8bit]\n",
+    )
+    said = models.run("sync", code=2).stderr
+    assert "cannot convert mlx, only safetensors" in said
+    assert "full-precision weights" in said
+
+
+def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models):
+    """Named for the rule it comes from: validation runs a forward pass and fails on a NaN (S17)."""
+    source = models.root / "broken"
+    shutil.copytree(MODEL, source)
+    from cortexbuild.formats.safetensors import read_header
+
+    path = source / "model.safetensors"
+    info = read_header(path).tensors["model.layers.3.mlp.down_proj.weight"]
+    content = bytearray(path.read_bytes())
+    content[info.start : info.start + 2] = b"\xc0\x7f"  # a NaN in bfloat16
+    path.write_bytes(content)
+    models.write(
+        "cortex.yaml",
+        "schema: 1\nmodels:\n  m:\n    source: path:broken\n    targets: [mlx-bf16]\n",
+    )
+    report = models.report(code=1)
+    assert "of its scores are NaN or infinite" in report["targets"][0]["wrong"][0]
+    assert not (models.home / "mlx_models" / "m--mlx-bf16").exists()
+    assert models.report(code=1)["summary"]["built"] == 0  # judged again, not measured again
+
+
+def test_generate_means_what_its_flags_say(shipped):
+    def said(*flags, prompt="def read_lines(path):\n", code=0):
+        run = shipped.run("generate", "stdlib-llama:mlx-8bit", prompt, *flags, code=code)
+        return run.stdout
+
+    greedy = said("--max-tokens", "40")
+    assert said("--max-tokens", "40") == greedy
+    assert greedy.startswith(said("--max-tokens", "8").rstrip("\n"))
+    word = greedy.split()[3]
+    assert said("--max-tokens", "40", "--stop", word) == greedy.partition(word)[0] + "\n"
+    hot = ["--max-tokens", "40", "--temperature", "1.5"]
+    assert said(*hot, "--seed", "1") == said(*hot, "--seed", "1")
+    assert said(*hot, "--seed", "1") != said(*hot, "--seed", "2")
+    assert said(*hot, "--seed", "1", "--top-k", "1") == greedy
+    assert said(*hot, "--seed", "1", "--top-p", "0.000001") == greedy
+    assert said("--max-tokens", "40", "--repetition-penalty", "1.8") != greedy
+    question = "What does this do?\ndef read_lines(path):"
+    answer = said("--chat", "--max-tokens", "40", prompt=question)
+    assert answer != said("--max-tokens", "40", prompt=question)
+    assert "<|im_end|>" not in answer
+
+
+def test_generate_in_json_and_from_stdin(shipped):
+    code = shipped.run("generate", "stdlib-llama:mlx-8bit", "def f(", "--json", "--max-tokens", "5")
+    said = json.loads(code.stdout)
+    assert said["schema"] == "cortexbuild/generate/1" and said["text"]
+
+
+def test_the_python_api_generates_and_streams(shipped):
+    code = (
+        "import json, cortexbuild\nfrom cortexbuild.core.ports import Sampling\n"
+        f"model = cortexbuild.load('stdlib-llama:mlx-8bit', manifest={str(MODEL.parents[2] / 'cortex.yaml')!r})\n"
+        "some = Sampling(max_tokens=12)\n"
+        "pieces = list(model.stream('def f(', some))\n"
+        "print()\nprint(json.dumps([pieces, model.generate('def f(', some)]))"
+    )
+    import os
+
+    before = os.environ.get("CORTEX_HOME")
+    os.environ["CORTEX_HOME"] = str(shipped.home)
+    try:
+        pieces, whole = run_script(code)
+    finally:
+        if before is None:
+            del os.environ["CORTEX_HOME"]
+        else:
+            os.environ["CORTEX_HOME"] = before
+    assert len(pieces) > 3 and "".join(pieces) == whole

@@ -1,0 +1,74 @@
+"""Tools of another package: "models" that are texts, so that a sync takes milliseconds.
+
+Installed as any plug-in is, by an entry point; the stories in tests/app use it. `sleep` and
+`fail` in their settings let a test hold a step or break it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from cortexbuild.core.params import Params
+from cortexbuild.core.ports import Run, Tool
+from cortexbuild.core.step import Kind
+
+
+class JoinParams(Params):
+    pass
+
+
+class CutParams(Params):
+    keep: int = 4
+    sleep: float = 0.0
+    fail: str = ""
+
+
+class CheckParams(Params):
+    longest: int = 99
+
+
+def join(run: Run, params: JoinParams) -> None:
+    config = json.loads((run.inputs["model"] / "config.json").read_text())
+    (run.out / "model.txt").write_text(str(config["text"]).upper())
+    print("joined")
+
+
+def cut(run: Run, params: CutParams) -> None:
+    seen = sorted(p.name for p in run.inputs["model"].iterdir())
+    assert seen == ["model.txt"], seen
+    run.progress(1, 2)
+    hold = os.environ.get("CORTEX_HOME", "")
+    if params.sleep:
+        (Path(hold) / "cutting").touch()
+        time.sleep(params.sleep)
+    if params.fail == "raise":
+        raise ValueError("no scissors")
+    if params.fail == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if params.fail == "nothing":
+        return
+    (run.out / "model.txt").write_text(
+        (run.inputs["model"] / "model.txt").read_text()[: params.keep]
+    )
+
+
+def check(run: Run, params: CheckParams) -> None:
+    length = len((run.inputs["model"] / "model.txt").read_text())
+    bad = int(length > params.longest)
+    (run.out / "measures.json").write_text(json.dumps({"nonfinite_logits": bad}))
+
+
+def version() -> dict[str, str]:
+    return {"text": os.environ.get("LANG_TEXT_VERSION", "1.0")}
+
+
+TOOLS = (
+    Tool("text", Kind.CONVERT, JoinParams, join, 1, ("safetensors",), "text",
+         reads={"model": ("config.json",)}, wants=("facts",), engine=version),
+    Tool("text", Kind.QUANTIZE, CutParams, cut, 1, ("text",), "text", engine=version),
+    Tool("text", Kind.VALIDATE, CheckParams, check, 1, ("text",), "measures", engine=version),
+)  # fmt: skip

@@ -1,0 +1,283 @@
+"""What the local store promises: whole or absent, first one wins, and no wrong byte handed out."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cortexbuild.core.digest import File, Tree, digest_bytes
+from cortexbuild.core.step import Trace, key_of
+from cortexbuild.errors import IntegrityError, StoreError
+from cortexbuild.store import disk
+from cortexbuild.store.hashing import sums_of
+from cortexbuild.store.local import LocalStore
+from cortexbuild.store.scratch import scratch, sweep
+
+INGREDIENTS = {
+    "schema": 1,
+    "kind": "convert",
+    "tool": {},
+    "format": "x",
+    "params": {},
+    "inputs": {},
+}
+KEY = key_of(INGREDIENTS)
+
+
+@pytest.fixture
+def store(tmp_path):
+    opened = LocalStore(tmp_path / "store")
+    yield opened
+    opened.close()
+
+
+def put(store, text="hello", ingredients=INGREDIENTS):
+    with scratch(store.root) as folder:
+        (folder / "out").mkdir()
+        (folder / "out" / "model.txt").write_text(text)
+        tree = store.add_folder(folder / "out")
+        trace = Trace(key_of(ingredients), ingredients, tree, "m:t/convert", {"seconds": "1.0"})
+        return store.keep_trace(trace, folder)
+
+
+def reopened(store):
+    return LocalStore(store.root)
+
+
+def flip(path):
+    """Change one byte and put the size and the mtime back as they were."""
+    before = path.stat()
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[0] ^= 1
+    path.write_bytes(content)
+    path.chmod(0o444)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+
+
+def test_what_was_kept_comes_back(store):
+    kept = put(store)
+    assert store.trace(KEY, INGREDIENTS) == kept
+    assert store.has_tree(kept.tree)
+    assert store.blob(kept.tree.files[0].digest).read_text() == "hello"
+
+
+def test_the_first_record_of_a_key_wins(store):
+    first = put(store, "one")
+    assert put(store, "two") == first
+    assert store.read_trace(KEY).tree == first.tree
+
+
+def test_a_record_whose_bytes_are_lost_gives_way_to_a_new_one(store):
+    lost = put(store, "one")
+    disk.remove(store.blob(lost.tree.files[0].digest))
+    fresh = reopened(store)
+    assert not fresh.has_tree(lost.tree)
+    assert put(fresh, "two").tree != lost.tree
+    fresh.close()
+
+
+def test_files_are_read_only_and_kept_once(store):
+    tree = put(store, "same").tree
+    put(store, "same", {**INGREDIENTS, "format": "y"})
+    assert store.blob(tree.files[0].digest).stat().st_mode & 0o222 == 0
+    assert len(list(store.blobs())) == 1
+
+
+def test_a_flipped_byte_is_noticed_though_size_and_mtime_are_kept(store):
+    tree = put(store).tree
+    flip(store.blob(tree.files[0].digest))
+    fresh = reopened(store)
+    assert not fresh.has_tree(tree)
+    assert [path.name for path in (store.root / "corrupt").iterdir()] == [tree.files[0].digest]
+    fresh.close()
+
+
+def test_a_damaged_file_disappears_from_the_folders_that_show_it(store):
+    tree = put(store).tree
+    with scratch(store.root) as folder:
+        shown = store.place(tree, folder)
+    flip(store.blob(tree.files[0].digest))
+    fresh = reopened(store)
+    assert not fresh.has_tree(tree)
+    assert not (shown / "model.txt").exists()
+    fresh.close()
+
+
+def test_a_step_is_never_shown_a_damaged_input(store, tmp_path):
+    tree = put(store).tree
+    assert store.has_tree(tree)  # this process has found it right, a moment ago
+    flip(store.blob(tree.files[0].digest))
+    with pytest.raises(IntegrityError, match=r"`model.txt` .* is damaged or gone"):
+        store.stage(tree, tmp_path / "in")
+
+
+def test_a_truncated_file_is_no_file(store):
+    tree = put(store).tree
+    path = store.blob(tree.files[0].digest)
+    path.chmod(0o644)
+    path.write_bytes(b"he")
+    fresh = reopened(store)
+    assert not fresh.has_tree(tree)
+    fresh.close()
+
+
+def test_the_index_may_be_lost_or_damaged(store):
+    tree = put(store).tree
+    store.close()
+    (store.root / "index.sqlite").write_bytes(b"this is not a database" * 100)
+    fresh = reopened(store)
+    assert fresh.has_tree(tree)
+    fresh.close()
+
+
+def test_a_drifted_file_is_read_once_and_then_believed(store):
+    tree = put(store).tree
+    path = store.blob(tree.files[0].digest)
+    os.link(path, store.root / "another-name")  # changes its ctime
+    fresh = reopened(store)
+    assert fresh.has_tree(tree)
+    assert fresh.index.blob(tree.files[0].digest).stat != ""
+    fresh.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: "[]",
+        lambda text: text.replace('"convert"', '"quantize"'),
+        lambda text: text.replace("model.txt", "../../model.txt"),
+        lambda text: json.dumps({**json.loads(text), "tree": [["a", "b", 1]]}),
+        lambda text: json.dumps({**json.loads(text), "tree": 7}),
+    ],
+    ids=["half", "empty", "a list", "another kind", "a path out", "no digest", "no tree"],
+)
+def test_a_damaged_record_is_no_record(store, damage):
+    put(store)
+    path = store.trace_path(KEY)
+    text = path.read_text()
+    path.chmod(0o644)
+    path.write_text(damage(text))
+    assert store.trace(KEY, INGREDIENTS) is None
+    assert put(store).key == KEY  # and can be written again
+    assert store.trace(KEY, INGREDIENTS) is not None
+
+
+def test_a_record_put_under_another_key_is_not_believed(store):
+    put(store)
+    other = key_of({**INGREDIENTS, "format": "y"})
+    store.trace_path(other).parent.mkdir(parents=True, exist_ok=True)
+    store.trace_path(other).write_text(store.trace_path(KEY).read_text())
+    assert store.read_trace(other) is None
+
+
+def test_a_placed_tree_is_a_folder_of_the_very_files_in_the_store(store):
+    tree = put(store).tree
+    with scratch(store.root) as folder:
+        shown = store.place(tree, folder)
+    assert (shown / "model.txt").samefile(store.blob(tree.files[0].digest))
+    assert store.is_placed(tree)
+    (shown / "stray").write_text("put here by someone")
+    assert not store.is_placed(tree)
+    with scratch(store.root) as folder:
+        store.place(tree, folder)
+    assert store.is_placed(tree)
+
+
+def test_placing_does_not_make_the_store_read_files_again(store):
+    tree = put(store).tree
+    with scratch(store.root) as folder:
+        store.place(tree, folder)
+    digest = tree.files[0].digest
+    stat = store.blob(digest).stat()
+    assert str(stat.st_ctime_ns) in store.index.blob(digest).stat
+
+
+def test_a_link_in_an_output_is_replaced_by_what_it_shows(store, tmp_path):
+    (tmp_path / "elsewhere").write_text("hello")
+    with scratch(store.root) as folder:
+        (folder / "out").mkdir()
+        (folder / "out" / "linked").symlink_to(tmp_path / "elsewhere")
+        tree = store.add_folder(folder / "out")
+    assert tree.files == (File("linked", digest_bytes(b"hello"), 5),)
+    assert (tmp_path / "elsewhere").read_text() == "hello"
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o200  # not ours: left writable
+
+
+def test_scratch_is_always_cleaned(store):
+    with pytest.raises(RuntimeError), scratch(store.root):
+        raise RuntimeError
+    assert list((store.root / "tmp").iterdir()) == []
+
+
+def test_what_the_dead_left_is_swept_and_the_living_is_not(store):
+    dead = store.root / "tmp" / "999999999-abc"
+    dead.mkdir()
+    (dead / "half").write_text("HE")
+    (store.root / "tmp" / "stray").write_text("x")
+    with scratch(store.root) as folder:
+        assert sweep(store.root) == 2
+        assert folder.exists()
+
+
+def test_an_unknown_layout_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "store.json").write_text('{"layout": 7}')
+    with pytest.raises(StoreError, match="layout 7, this program knows 1"):
+        LocalStore(tmp_path)
+    assert (tmp_path / "store.json").read_text() == '{"layout": 7}'
+
+
+def test_a_home_that_is_a_file_is_an_error_with_a_hint(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError) as caught:
+        LocalStore(tmp_path / "file")
+    assert "CORTEX_HOME" in caught.value.hint
+
+
+names = st.from_regex(r"[a-z]{1,3}(/[a-z]{1,3})?", fullmatch=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.dictionaries(names, st.binary(max_size=64), min_size=1, max_size=6))
+def test_any_folder_comes_back_as_it_was(tmp_path_factory, files):
+    paths = set(files)
+    if any(other.startswith(f"{path}/") for path in paths for other in paths):
+        return  # a name cannot be a file and a folder
+    root = tmp_path_factory.mktemp("any")
+    store = LocalStore(root / "store")
+    try:
+        for path, content in files.items():
+            (root / "out" / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / "out" / path).write_bytes(content)
+        tree = store.add_folder(root / "out")
+        assert {file.path: file.size for file in tree.files} == {
+            path: len(content) for path, content in files.items()
+        }
+        with scratch(store.root) as folder:
+            shown = store.place(tree, folder)
+        for path, content in files.items():
+            assert (shown / path).read_bytes() == content
+        assert Tree.of(tree.files) == tree
+    finally:
+        store.close()
+
+
+def test_both_sums_are_taken_in_one_reading(tmp_path):
+    import hashlib
+
+    import xxhash
+
+    content = os.urandom((4 << 20) + 17)
+    (tmp_path / "f").write_bytes(content)
+    sums = sums_of(tmp_path / "f")
+    assert sums.sha256 == hashlib.sha256(content).hexdigest()
+    assert sums.xxh3 == xxhash.xxh3_128(content).hexdigest()
+    assert sums.size == len(content)

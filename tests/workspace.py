@@ -1,0 +1,111 @@
+"""A project, a home, and the command line as a user has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PLUGIN = ROOT / "tests" / "plugin"
+CLI = [sys.executable, "-m", "cortexbuild"]
+
+
+def tiny_safetensors(values: bytes = b"\0\0\0\0") -> bytes:
+    header = json.dumps(
+        {"w": {"dtype": "U8", "shape": [len(values)], "data_offsets": [0, len(values)]}}
+    ).encode()
+    header += b" " * (-len(header) % 8)
+    return struct.pack("<Q", len(header)) + header + values
+
+
+RECIPE = """\
+schema: 1
+summary: a short text
+steps:
+  - {do: convert, tool: text}
+  - {do: quantize, tool: text, set: {keep: 4}}
+  - {do: validate, tool: text}
+"""
+
+
+@dataclass
+class Workspace:
+    """A project whose models are texts, and a home. Commands run as a user runs them."""
+
+    root: Path
+    home: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def write(self, path: str, text: str | bytes) -> Path:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return file
+
+    def manifest(self, **targets: dict) -> None:
+        """Targets of the one model `m`: settings that differ from the recipe's, by name."""
+        rows = [
+            f"      {name}: {{recipe: short, set: {json.dumps(settings)}}}"
+            for name, settings in (targets or {"t": {}}).items()
+        ]
+        self.write(
+            "cortex.yaml",
+            "\n".join(
+                [
+                    "schema: 1",
+                    "models:",
+                    "  m:",
+                    "    source: path:weights",
+                    "    targets:",
+                    *rows,
+                    "",
+                ]
+            ),
+        )
+
+    def environment(self) -> dict[str, str]:
+        path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+        base = {**os.environ, "CORTEX_HOME": str(self.home), "PYTHONPATH": path, "NO_COLOR": "1"}
+        return base | self.env
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*CLI, *args], cwd=self.root, env=self.environment(), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command; its exit code must be `code`."""
+        with self.start(*args) as process:
+            out, err = process.communicate(timeout=300)
+        assert process.returncode == code, f"exit {process.returncode}\n{out}\n{err}"
+        return subprocess.CompletedProcess(args, process.returncode, out, err)
+
+    def sync(self, *args: str, code: int = 0) -> list[str]:
+        """The kinds of step that ran, in the order they ended: `m:t/quantize` is `quantize`."""
+        return [step.rpartition("/")[2] for step in self.steps(*args, code=code)]
+
+    def steps(self, *args: str, code: int = 0) -> list[str]:
+        report = self.report(*args, code=code)
+        return [s["step"] for s in report["steps"] if s["change"] == "built"]
+
+    def report(self, *args: str, code: int = 0) -> dict:
+        return json.loads(self.run("sync", "--json", "-j", "2", *args, code=code).stdout)
+
+    def text(self, target: str = "m--t") -> str:
+        return (self.home / "quantized_models" / target / "model.txt").read_text()
+
+    @property
+    def store(self) -> Path:
+        return self.home / "build" / "v1"
+
+    def blobs(self) -> list[Path]:
+        return sorted(p for p in (self.store / "cas").rglob("*") if p.is_file())
+
+    def debris(self) -> list[str]:
+        return [p.name for p in (self.store / "tmp").iterdir()]
