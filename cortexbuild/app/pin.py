@@ -8,7 +8,7 @@ from pathlib import Path
 from ..core.lock import Lock
 from ..core.manifest import Manifest, Recipe
 from ..core.plan import FindTool, tools_of
-from ..core.ports import Hasher, Source
+from ..core.ports import Looks, Source
 from ..core.step import ToolId
 from ..errors import ManifestError, UsageError
 
@@ -18,17 +18,17 @@ def pin(
     recipes: Mapping[str, Recipe],
     find_source: Callable[[str], Source],
     find_tool: FindTool,
-    hasher: Hasher,
+    looks: Looks,
     root: Path,
 ) -> Lock:
-    """Reads metadata and small files only; `hasher` remembers the rest."""
+    """Reads metadata and small files only; `looks` remembers the rest."""
     places = {manifest.evaluation: manifest.place("evaluation")}
     for name, model in manifest.models.items():
         places.setdefault(model.source, manifest.place("models", name, "source"))
     sources = {}
     for origin, where in places.items():
         try:
-            sources[origin] = find_source(origin).pin(origin, root, hasher)
+            sources[origin] = find_source(origin).pin(origin, root, looks)
         except UsageError as error:
             raise ManifestError(str(error), where=where, hint=error.hint) from error
     formats = {origin: pinned.format for origin, pinned in sources.items()}

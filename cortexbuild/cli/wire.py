@@ -7,13 +7,12 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
 
 from ..app.pin import pin
 from ..app.project import Project
 from ..core.agenda import Ready
-from ..core.digest import Digest
+from ..core.digest import Digest, Tree
 from ..core.events import Event
 from ..core.manifest import Manifest, Recipe
 from ..core.plan import make_plan
@@ -29,6 +28,7 @@ from ..store.local import LocalStore
 from ..store.scratch import sweep
 from ..store.views import HomeViews
 from ..tools import find_tool
+from ..version import VERSION
 from .yamlfile import read_yaml
 
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models"}
@@ -50,8 +50,7 @@ def open_project(manifest_path: Path, store: LocalStore) -> Project:
     root = manifest_path.absolute().parent
     manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
     recipes = Recipes(root)
-    hasher = partial(hash_file, store.index)
-    lock = pin(manifest, recipes, find_source, find_tool, hasher, root)
+    lock = pin(manifest, recipes, find_source, find_tool, IndexedLooks(store.index), root)
     return Project(
         root=root,
         manifest=manifest,
@@ -92,17 +91,33 @@ class Recipes(Mapping[str, Recipe]):
         return len(self._files)
 
 
-def hash_file(index: Index, path: Path) -> tuple[Digest, int]:
-    """A file's sha256 and size; a file whose stat is as it was is not read again."""
-    stat = path.stat()
-    name = str(path.resolve())
-    seen = f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
-    known = index.file(name, seen)
-    if known is not None:
+class IndexedLooks:
+    """Looks at files by way of the index: what did not change is not read again."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+
+    def sum_of(self, path: Path) -> tuple[Digest, int]:
+        stat = path.stat()
+        name = str(path.resolve())
+        seen = f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
+        known = self._index.file(name, seen)
+        if known is None:
+            sums = sums_of(path)
+            known = sums.sha256, sums.size
+            changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
+            self._index.keep_file(name, seen, changed, *known)
         return known
-    sums = sums_of(path)
-    index.keep_file(name, seen, max(stat.st_mtime_ns, stat.st_ctime_ns), sums.sha256, sums.size)
-    return sums.sha256, sums.size
+
+    def format_of(self, place: Path, tree: Tree) -> str:
+        name = f"format/{VERSION}/{tree.digest}"
+        known = self._index.note(name)
+        if known is None:
+            from ..formats.detection import detect
+
+            known = detect(place).format
+            self._index.keep_note(name, known)
+        return known
 
 
 def open_executor(jobs: int, tell: Callable[[Event], None]) -> LocalExecutor:

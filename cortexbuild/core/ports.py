@@ -58,8 +58,16 @@ class Tool:
     determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
 
 
-Hasher = Callable[[Path], tuple[Digest, int]]
-"""Gives a file's sha256 and its size; remembers files that did not change."""
+class Looks(Protocol):
+    """Looks at files of the user's, and remembers what it saw of those that did not change."""
+
+    def sum_of(self, path: Path) -> tuple[Digest, int]:
+        """A file's sha256 and its size in bytes."""
+        ...
+
+    def format_of(self, place: Path, tree: Tree) -> str:
+        """The format of the model at `place`, a folder or a file whose content is `tree`."""
+        ...
 
 
 class Delivery(Protocol):
@@ -78,7 +86,7 @@ class Source:
     """
 
     scheme: str
-    pin: Callable[[str, Path, Hasher], Pinned]
+    pin: Callable[[str, Path, Looks], Pinned]
     fetch: Callable[[str, Path, Tree, Delivery], None]
 
 

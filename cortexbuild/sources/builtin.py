@@ -6,15 +6,15 @@ from pathlib import Path
 
 from ..core.digest import File, Tree
 from ..core.lock import Pinned
-from ..core.ports import Delivery, Hasher, Source
+from ..core.ports import Delivery, Looks, Source
 from ..errors import UsageError
 
 TEXTS = {"evaluation": Path(__file__).parent.parent / "quality" / "evaluation.txt"}
 
 
-def pin(origin: str, root: Path, hasher: Hasher) -> Pinned:
+def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     del root  # nothing of ours is relative to the project
-    digest, size = hasher(_path(origin))
+    digest, size = looks.sum_of(_path(origin))
     return Pinned(origin, "unknown", Tree.of([File(_path(origin).name, digest, size)]))
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from ..core.digest import File, Tree
 from ..core.lock import Pinned
-from ..core.ports import Delivery, Hasher, Source
+from ..core.ports import Delivery, Looks, Source
 from ..errors import UsageError
-from ..formats.detection import detect
 from ..formats.files import model_files
 
 
-def pin(origin: str, root: Path, hasher: Hasher) -> Pinned:
+def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     place = _place(origin, root)
     if not place.exists():
         raise UsageError(
@@ -20,11 +19,12 @@ def pin(origin: str, root: Path, hasher: Hasher) -> Pinned:
         )
     files = []
     for name, path in _named(place).items():
-        digest, size = hasher(path)
+        digest, size = looks.sum_of(path)
         files.append(File(name, digest, size))
     if not files:
         raise UsageError(f"{place} has no file of a model", hint="is it the right folder?")
-    return Pinned(origin, detect(place).format, Tree.of(files))
+    tree = Tree.of(files)
+    return Pinned(origin, looks.format_of(place, tree), tree)
 
 
 def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:

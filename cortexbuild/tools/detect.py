@@ -13,7 +13,6 @@ from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
-from ..formats.detection import detect as detect_format
 
 FORMATS = ("gguf", "mlx", "safetensors", "pytorch", "quantized", "adapter", "incomplete", "unknown")
 
@@ -23,6 +22,8 @@ class DetectParams(Params):
 
 
 def detect(run: Run, params: DetectParams) -> None:
+    from ..formats.detection import detect as detect_format  # planning does without it
+
     facts = detect_format(_place(run.inputs["model"]))
     if facts.format != params.format:
         raise ToolError(f"pinned as {params.format}, but the files are {facts.format}")

@@ -31,7 +31,7 @@ TOKENIZER_FILES = (
 class MeasureParams(Params):
     """`tokens` of the text are tried, in windows of `window`."""
 
-    tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 2048
+    tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 1024
     window: Annotated[int, Field(ge=2, le=65536)] = 512
 
 

@@ -128,7 +128,8 @@ def test_changing_group_size_runs_quantize_and_validate_of_that_target_alone(shi
     models.write("text.txt", (MODEL.parent.parent / "data" / "heldout-stdlib.txt").read_bytes())
     text = (
         f"schema: 1\nevaluation: path:text.txt\nmodels:\n  m:\n    source: path:{MODEL}\n"
-        "    targets:\n      a: {recipe: mlx-4bit}\n      b: {recipe: mlx-4bit, set: {group_size: %d}}\n"
+        "    targets:\n      a: {recipe: mlx-4bit, set: {tokens: 64}}\n"
+        "      b: {recipe: mlx-4bit, set: {tokens: 64, group_size: %d}}\n"
     )
     models.write("cortex.yaml", text % 64)
     models.sync()
@@ -251,7 +252,8 @@ def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models
     path.write_bytes(content)
     models.write(
         "cortex.yaml",
-        "schema: 1\nmodels:\n  m:\n    source: path:broken\n    targets: [mlx-bf16]\n",
+        "schema: 1\nmodels:\n  m:\n    source: path:broken\n    targets:\n"
+        "      mlx-bf16: {recipe: mlx-bf16, set: {tokens: 64}}\n",
     )
     report = models.report(code=1)
     assert "of its scores are NaN or infinite" in report["targets"][0]["wrong"][0]

@@ -12,7 +12,6 @@ from ...app.generate import find_built, look
 from ...app.verify import verify
 from ...core.digest import Digest
 from ...errors import IntegrityError, UsageError
-from ...formats.detection import detect
 from ...store.hashing import sums_of
 from ...store.local import LocalStore
 from .. import words
@@ -99,6 +98,8 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(args: argparse.Namespace) -> int:
+    from ...formats.detection import detect  # not needed by any other command
+
     path = Path(args.what)
     if not path.exists():
         if ":" not in args.what:
