@@ -37,7 +37,7 @@ class Method:
 
     def to_plain(self) -> Mapping[str, Plain]:
         return {
-            "method": self.method,
+            "method": _unicode(self.method),
             "bits": self.bits,
             "group_size": self.group_size,
             "sym": self.symmetric,
@@ -70,8 +70,8 @@ class Facts:
     warnings: tuple[str, ...] = ()
 
     def to_plain(self) -> Mapping[str, Plain]:
-        """For JSON, and for hashing: no floats and no absolute paths."""
-        return {
+        """For JSON, and for hashing: no floats, no absolute paths, no text that is not Unicode."""
+        facts: dict[str, Plain] = {
             "name": self.name,
             "format": self.format,
             "reason": self.reason,
@@ -85,5 +85,11 @@ class Facts:
             "base_model": self.base_model,
             "has_lora_adapter": self.has_lora_adapter,
             "is_fine_tuned": self.is_fine_tuned,
-            "warnings": list(self.warnings),
+            "warnings": [_unicode(warning) for warning in self.warnings],
         }
+        return {key: _unicode(it) if isinstance(it, str) else it for key, it in facts.items()}
+
+
+def _unicode(text: str) -> str:
+    """File names and JSON may hold lone surrogates, which cannot be hashed."""
+    return text.encode(errors="replace").decode()

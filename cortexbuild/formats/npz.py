@@ -9,11 +9,12 @@ import io
 import zipfile
 import zlib
 from dataclasses import dataclass
-from typing import IO, BinaryIO
-
-import numpy as np
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from .foreign import refuse, shown
+
+if TYPE_CHECKING:
+    from numpy import dtype
 
 _MOST_ARRAYS = 1 << 18
 _LONGEST_HEADER = 1 << 16
@@ -67,10 +68,12 @@ def _array(archive: zipfile.ZipFile, name: str, where: str) -> Array:
     return Array(known, shape)
 
 
-def _array_header(start: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(start)
+def _array_header(start: IO[bytes]) -> tuple[tuple[int, ...], dtype[Any]]:
+    from numpy.lib import format as npy  # slow to import, and seldom needed
+
+    version = npy.read_magic(start)
     if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(start)
+        shape, _, dtype = npy.read_array_header_1_0(start)
     else:
-        shape, _, dtype = np.lib.format.read_array_header_2_0(start)
+        shape, _, dtype = npy.read_array_header_2_0(start)
     return shape, dtype

@@ -160,7 +160,9 @@ def mlx_group(tensors: Tensors, hidden: int | None) -> int:
     but the width that a layer reads can: it is the model's own, which its norms have too.
     """
     if hidden is None:
-        norms = (t.shape[0] for n, t in tensors.items() if n.endswith("norm.weight") and t.shape)
+        norms = (
+            tensors[name].shape[0] for name in tensors if _is_norm(name) and tensors[name].shape
+        )
         common = Counter(norms).most_common(1)
         hidden = common[0][0] if common else 0
     for name in sorted(tensors):
@@ -170,3 +172,8 @@ def mlx_group(tensors: Tensors, hidden: int | None) -> int:
             if groups and groups[0] and hidden and hidden % groups[0] == 0:
                 return hidden // groups[0]
     return _MLX_GROUP
+
+
+def _is_norm(name: str) -> bool:
+    """A norm as wide as the model; those of queries and keys are as wide as a head."""
+    return name.endswith("norm.weight") and not name.endswith(("q_norm.weight", "k_norm.weight"))

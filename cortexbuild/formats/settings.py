@@ -84,7 +84,7 @@ def _hub(found: Mapping[str, Any], hidden: int | None) -> Settings:
     if symmetric is None:
         symmetric = _flag(inner, "symmetric")
     return Settings(
-        method=method.lower(),
+        method=method.lower()[:40],
         bits=size_of(found, "bits", "w_bit") or size_of(inner, "num_bits") or _torchao(found),
         group_size=size_of(found, "group_size", "q_group_size") or size_of(inner, "group_size"),
         symmetric=symmetric,

@@ -47,7 +47,10 @@ def read_safetensors(files: Files, weights: Weights) -> Merged:
 
 
 def read_gguf(files: Files, paths: Sequence[str]) -> gguf.GgufHeader:
-    """The header of a model whose shards are `paths`, with the tensors of all of them."""
+    """The header of a model whose shards are `paths`, with the tensors of all of them.
+
+    Their offsets are those within each shard.
+    """
     check_shards(paths)
     headers = []
     for path in paths:
@@ -58,7 +61,10 @@ def read_gguf(files: Files, paths: Sequence[str]) -> gguf.GgufHeader:
     if type(count) is int and count > 1 and count != len(paths):
         what = f"is one of {count} shards, and {len(paths)} are here"
         raise refuse(paths[0], what, hint=_FETCH_MISSING)
-    return replace(first, tensors=tuple(tensor for header in headers for tensor in header.tensors))
+    tensors = tuple(tensor for header in headers for tensor in header.tensors)
+    if len({tensor.name for tensor in tensors}) < len(tensors):
+        raise refuse(paths[0], "has a tensor that another of its shards has too")
+    return replace(first, tensors=tensors)
 
 
 def check_shards(paths: Sequence[str]) -> None:
