@@ -1,0 +1,65 @@
+"""For tests of ours and of people who write plug-ins: checks of a contract, and small plans."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from .core.digest import File, Tree
+from .core.plan import FETCH, Goal, Plan
+from .core.ports import Run, Tool
+from .core.step import Kind, Step
+from .formats.files import model_files
+from .store.hashing import sums_of
+
+
+def tree_of(folder: Path) -> Tree:
+    """The files of a folder, as an artifact."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    found = []
+    for path in paths:
+        sums = sums_of(path)
+        found.append(File(path.relative_to(folder).as_posix(), sums.sha256, sums.size))
+    return Tree.of(found)
+
+
+def fetch_step(origin: str, folder: Path) -> Step:
+    """The step that brings a folder of model files."""
+    files = tree_of(folder).files
+    names = set(model_files(file.path for file in files))
+    tree = Tree.of(file for file in files if file.path in names)
+    return Step(Kind.FETCH, FETCH, {}, {}, f"{origin}/fetch", "", origin, tree)
+
+
+def text_plan(step: Step) -> Plan:
+    """A plan of one step, wanted by one target."""
+    return Plan({step.id: step}, {"m:t": Goal(step.id, (), "text")})
+
+
+def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, object]) -> Tree:
+    """Run a tool twice as the worker does, and check what every tool promises.
+
+    Raises AssertionError when it changes an input, makes nothing, or, being `bit-exact`, makes
+    other bytes the second time. Gives what it made.
+    """
+    params = tool.params.model_validate(dict(settings))
+    assert tool.params.from_plain(params.plain()) == params, "settings do not read back"
+    before = {role: tree_of(folder) for role, folder in inputs.items()}
+    made = []
+    for _ in range(2):
+        with tempfile.TemporaryDirectory() as scratch:
+            out = Path(scratch) / "out"
+            out.mkdir()
+            tool.run(Run(inputs, out, _call, lambda _done, _total: None), params)
+            made.append(tree_of(out))
+    for role, folder in inputs.items():
+        assert tree_of(folder) == before[role], f"`{tool.name}` changed its input `{role}`"
+    assert made[0].files, f"`{tool.name}` made nothing"
+    if tool.determinism == "bit-exact":
+        assert made[0] == made[1], f"`{tool.name}` is not bit-exact"
+    return made[0]
+
+
+def _call(argv: object) -> None:
+    raise AssertionError(f"no program is expected here: {argv}")

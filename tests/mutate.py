@@ -1,0 +1,136 @@
+"""Break the code on purpose, one small change at a time, and see that a test notices.
+
+`make mutate` runs all; `python tests/mutate.py WORD` those whose name has the word. Every bug
+that was found is here as a sabotage. A change that no longer applies is an error, too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PARTS = (
+    "cortexbuild",
+    "recipes",
+    "tests",
+    "docs",
+    "examples",
+    "pyproject.toml",
+    "cortex.yaml",
+    "README.md",
+)
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: str
+
+
+def core(name, file, old, new, tests="tests/core"):
+    return Sabotage(name, f"cortexbuild/core/{file}.py", old, new, tests)
+
+
+def store(name, file, old, new, tests="tests/store"):
+    return Sabotage(name, f"cortexbuild/store/{file}.py", old, new, tests)
+
+
+SABOTAGES = (
+    core("the tool's version is left out of the key", "step", '"engine": dict(self.engine)}', '"engine": {}}'),
+    core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
+    core("roles are left out of the key", "step", "            role: dict(trees[role].project(item.reads))\n            for role, item in self.inputs.items()", '            "x" + str(n): dict(trees[role].project(item.reads))\n            for n, (role, item) in enumerate(self.inputs.items())'),
+    core("the label is put into the key", "step", '"params": dict(self.params),', '"params": dict(self.params), "label": self.label,'),
+    core("the salt is left out of the key", "step", '"inputs": read, "salt": salt}', '"inputs": read, "salt": ""}'),
+    core("a projection has every file", "digest", "if any(fnmatchcase(file.path, pattern) for pattern in reads)", "if reads"),
+    core("a step may see files that are not in its key", "agenda", "self._trees[item.step].select(item.reads)", "self._trees[item.step]", "tests/app/test_sync.py"),
+    core("canonical form depends on the order of keys", "digest", "sort_keys=True, ", ""),
+    core("keys that are not text are taken", "digest", "if not isinstance(key, str):", "if False:"),
+    core("paths may leave a tree", "digest", 'for part in parts):', "for part in ()):"),
+    core("a hit without its bytes counts as done", "agenda", "if self._wanted[id_] and not here:", "if False:"),
+    core("inputs of a hit are fetched", "agenda", "unknown = [i.step for i in step.inputs.values() if i.reads and i.step not in self._trees]", "unknown = [i.step for i in step.inputs.values() if i.step not in self._done]"),
+    core("a gate does not hold", "agenda", "if not (self._done.get(item.step) if item.reads else item.step in self._done)", "if item.reads and not self._done.get(item.step)"),
+    core("a failed step counts as done", "agenda", "        self._failed.add(id_)", "        self._failed.add(id_)\n        self._done[id_] = True"),
+    core("a changed output does not wake what stands on it", "agenda", "        self._done[id_] = here\n        self._wake(id_)\n\n    def _wait", "        self._done[id_] = here\n\n    def _wait"),
+    core("unknown keys are dropped", "document", 'extra="forbid"', 'extra="ignore"', "tests/cli"),
+    core("a setting that no step has is ignored", "plan", "        if setting not in known:", "        if False:", "tests/cli"),
+    core("core reads the environment", "plan", "from fnmatch import fnmatchcase", "import os  # noqa\nfrom fnmatch import fnmatchcase", "tests/arch"),
+    core("a NaN is good enough", "judge", 'if count := measures.get("nonfinite_logits"):', "if count := 0:"),
+    core("a wrong first token is overlooked", "judge", "(first := tokenizer.get(\"first_difference\")) is not None", "(first := tokenizer.get(\"first_difference\"))"),
+    Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import build", "from ..store.local import LocalStore  # noqa\nfrom .build import build", "tests/arch"),
+    Sabotage("a tool imports an engine at its top", "cortexbuild/tools/mlx.py", "import json\n", "import json\nimport mlx.core  # noqa\n", "tests/arch"),
+    Sabotage("new steps start after a failure", "cortexbuild/app/build.py", "if keep_going or not failed:", "if True:", "tests/app/test_sync.py"),
+    Sabotage("nothing starts while a cluster is starting", "cortexbuild/app/build.py", "room = max(executor.free(), 0 if running else 1)", "room = executor.free()", "tests/core/test_agenda_property.py"),
+    Sabotage("a view is swapped though the model was judged bad", "cortexbuild/app/sync.py", "    if not wrong and not", "    if not", "tests/app/test_sync.py"),
+    Sabotage("a name that is not ours is taken", "cortexbuild/store/views.py", "if os.path.lexists(path) and self.shows(target, format_) is None:", "if False:", "tests/app/test_sync.py"),
+    Sabotage("what is handed out is not checked", "cortexbuild/app/generate.py", "    _check(project, built)\n", "", "tests/app/test_sync.py"),
+    store("a flipped byte with its mtime kept goes unseen", "local", "{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}", "{stat.st_mtime_ns}"),
+    store("an input is not read before a step sees it", "local", "            if not self.check_blob(file):", "            if not self.has_blob(file):"),
+    store("a damaged file stays in its views", "local", "                    placed.unlink()", "                    pass"),
+    store("files stay writable", "local", "        path.chmod(0o444)\n        if not", "        if not"),
+    store("a later record replaces the first", "disk", "        link(draft, path)\n    except", "        draft.replace(path)\n    except"),
+    store("a record whose bytes are lost is kept", "local", "if first is not None and (written or self.has_tree(first.tree)):", "if first is not None:"),
+    store("a record of another key is believed", "local", "if found.key != key or key_of(found.ingredients) != key:", "if False:"),
+    store("stats are remembered before the last change to a file", "local", "            path.unlink(missing_ok=True)  # first: it changes the ctime of what we remember\n            self.index.keep_blob(sums.sha256, _stat_of(dest), sums.xxh3)\n", "            self.index.keep_blob(sums.sha256, _stat_of(dest), sums.xxh3)\n"),
+    store("what the dead left is not swept", "scratch", "        if not _is_held(folder):", "        if False:"),
+    store("the scratch of the living is swept", "scratch", "    except BlockingIOError:\n        return True", "    except BlockingIOError:\n        return False"),
+    store("what a source brings is not compared with its pin", "delivery", "if (sums.sha256, sums.size) != (expected.digest, expected.size):", "if False:", "tests/app/test_sync.py"),
+    store("two processes build one step", "steplock", "fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)", "pass", "tests/app/test_crash.py"),
+    store("an unknown layout is used", "local", "    if layout != LAYOUT:", "    if False:"),
+    Sabotage("workers outlive a killed sync", "cortexbuild/exec/child.py", "    _die_with_parent(int(sys.argv[2]), int(sys.argv[3]))\n", "", "tests/app/test_crash.py"),
+    Sabotage("an interrupt leaves its workers", "cortexbuild/exec/local.py", "            os.killpg(child.process.pid, signal.SIGKILL)", "            pass", "tests/app/test_crash.py"),
+    Sabotage("steps have the network's variables", "cortexbuild/exec/local.py", 'chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}', "pass", "tests/exec"),
+    Sabotage("an output of nothing is a success", "cortexbuild/exec/worker.py", "    if not made.files:", "    if False:", "tests/app/test_sync.py"),
+    Sabotage("a duplicate key wins in silence", "cortexbuild/cli/yamlfile.py", "            if name in own:", "            if False:", "tests/cli"),
+    Sabotage("aliases unfold without end", "cortexbuild/cli/yamlfile.py", "if self._parts > MOST_PARTS:", "if False:", "tests/cli"),
+    Sabotage("half of a stop string is let out", "cortexbuild/runtimes/stopping.py", "keep = max((_overlap(held, stop) for stop in stops), default=0)", "keep = 0", "tests/runtimes"),
+)  # fmt: skip
+
+
+def tried(sabotage: Sabotage, folder: Path) -> bool:
+    """Whether a test noticed. Runs in a copy, so that several can be tried at once."""
+    copy = Path(tempfile.mkdtemp(dir=folder))
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "engines", "models")
+            shutil.copytree(source, copy / part, ignore=ignore)
+        else:
+            shutil.copy(source, copy / part)
+    broken = copy / sabotage.file
+    text = broken.read_text()
+    assert text.count(sabotage.old) == 1, f"{sabotage.name}: {text.count(sabotage.old)} places"
+    broken.write_text(text.replace(sabotage.old, sabotage.new))
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", sabotage.tests],
+        cwd=copy, capture_output=True, text=True,
+        env={**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"},
+    )  # fmt: skip
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    print(f"{'caught' if failed else 'MISSED'}  {sabotage.name}", flush=True)
+    if failed:
+        print(f"        {failed[0].partition(' - ')[0].partition(' ')[2]}", flush=True)
+    shutil.rmtree(copy)
+    return bool(failed)
+
+
+def main() -> int:
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    chosen = [one for one in SABOTAGES if word in one.name]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        caught = list(pool.map(lambda one: tried(one, Path(folder)), chosen))
+    print(f"{sum(caught)} of {len(chosen)} sabotages caught")
+    return 0 if all(caught) and chosen else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
