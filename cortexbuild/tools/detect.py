@@ -18,6 +18,8 @@ FORMATS = ("gguf", "mlx", "safetensors", "pytorch", "quantized", "adapter", "inc
 
 
 class DetectParams(Params):
+    """`format` is what the source was pinned as."""
+
     format: str
 
 
