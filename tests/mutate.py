@@ -57,7 +57,7 @@ SABOTAGES = (
     core("keys that are not text are taken", "digest", "if not isinstance(key, str):", "if False:"),
     core("paths may leave a tree", "digest", 'for part in parts):', "for part in ()):"),
     core("a hit without its bytes counts as done", "agenda", "if self._wanted[id_] and not here:", "if False:"),
-    core("inputs of a hit are fetched", "agenda", "unknown = [i.step for i in step.inputs.values() if i.reads and i.step not in self._trees]", "unknown = [i.step for i in step.inputs.values() if i.step not in self._done]"),
+    core("inputs of a hit are fetched", "agenda", "[(item, False) for item in unknown]", "[(item, True) for item in unknown]"),
     core("a gate does not hold", "agenda", "if not (self._done.get(item.step) if item.reads else item.step in self._done)", "if item.reads and not self._done.get(item.step)"),
     core("a failed step counts as done", "agenda", "        self._failed.add(id_)", "        self._failed.add(id_)\n        self._done[id_] = True"),
     core("a changed output does not wake what stands on it", "agenda", "        self._done[id_] = here\n        self._wake(id_)\n\n    def _wait", "        self._done[id_] = here\n\n    def _wait"),

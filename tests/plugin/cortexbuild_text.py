@@ -32,6 +32,8 @@ class CheckParams(Params):
 
 
 def join(run: Run, params: JoinParams) -> None:
+    seen = sorted(path.name for path in run.inputs["model"].iterdir())
+    assert seen == ["config.json"], seen
     config = json.loads((run.inputs["model"] / "config.json").read_text())
     (run.out / "model.txt").write_text(str(config["text"]).upper())
     print("joined")
