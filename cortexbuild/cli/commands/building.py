@@ -13,6 +13,7 @@ from ...app.explain import Outlook, outlook
 from ...app.project import Project
 from ...app.sync import Outcome
 from ...core.events import Event, StepChanged
+from ...core.step import StepId
 from .. import words
 from ..python import raise_if_failed, run_sync
 from ..render import screen
@@ -42,21 +43,21 @@ def _sync(args: argparse.Namespace) -> int:
     targets = project.plan.select(args.targets)
     if args.dry_run:
         return _show_plan(project, targets, as_json=args.json)
-    changes: list[StepChanged] = []
+    changes: dict[StepId, StepChanged] = {}  # the last of each step
     with screen(quiet=args.quiet or args.json) as shown:
 
         def emit(event: Event) -> None:
             if isinstance(event, StepChanged):
-                changes.append(event)
+                changes[event.step] = event
             shown.emit(event)
 
         outcome = run_sync(project, targets, args.jobs, emit, keep_going=args.keep_going)
     seconds = time.monotonic() - started
     if args.json:
-        _print_sync(outcome, changes, seconds)
+        _print_sync(outcome, list(changes.values()), seconds)
     elif not args.quiet:
         _print_failures(outcome)
-        counts = Counter[str](change.change for change in changes)
+        counts = Counter[str](change.change for change in changes.values())
         print(f"{_summary(counts, len(targets))}  {words.time(seconds)}", file=sys.stderr)
     raise_if_failed(outcome)
     return 0
