@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ..core.lock import Lock
 from ..core.manifest import Manifest, Recipe
-from ..core.plan import FindTool, tools_of
-from ..core.ports import Looks, Source
+from ..core.plan import LLAMA_CPP, TOOLCHAIN, tools_of
+from ..core.ports import Looks, Source, Toolbox
 from ..core.step import ToolId
 from ..errors import ManifestError, UsageError
 
@@ -17,7 +17,7 @@ def pin(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
     find_source: Callable[[str], Source],
-    find_tool: FindTool,
+    toolbox: Toolbox,
     looks: Looks,
     root: Path,
 ) -> Lock:
@@ -31,9 +31,10 @@ def pin(
             sources[origin] = find_source(origin).pin(origin, root, looks)
         except UsageError as error:
             raise ManifestError(str(error), where=where, hint=error.hint) from error
-    formats = {origin: pinned.format for origin, pinned in sources.items()}
+    used = tools_of(manifest, recipes, sources, toolbox)
+    if any(TOOLCHAIN in tool.wants for tool in used.values()):
+        sources[LLAMA_CPP] = find_source(LLAMA_CPP).pin(LLAMA_CPP, root, looks)
     tools = {
-        name: ToolId(tool.name, tool.revision, dict(tool.engine()))
-        for name, tool in tools_of(manifest, recipes, formats, find_tool).items()
+        name: ToolId(tool.name, tool.revision, dict(tool.engine())) for name, tool in used.items()
     }
     return Lock(sources, tools)

@@ -12,11 +12,11 @@ from pathlib import Path
 from ..app.pin import pin
 from ..app.project import Project
 from ..core.agenda import Ready
-from ..core.digest import Digest, Tree
+from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.manifest import Manifest, Recipe
 from ..core.plan import make_plan
-from ..core.ports import Job
+from ..core.ports import Job, Toolbox
 from ..core.step import StepKey
 from ..exec.local import LocalExecutor
 from ..runtimes import find_runtime
@@ -27,11 +27,12 @@ from ..store.index import Index
 from ..store.local import LocalStore
 from ..store.scratch import sweep
 from ..store.views import HomeViews
-from ..tools import find_tool
+from ..tools import find_edges, find_tool
 from ..version import VERSION
 from .yamlfile import read_yaml
 
-VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models"}
+VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
+"""Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
 KEPT_RUNS = 50
 
 
@@ -50,12 +51,13 @@ def open_project(manifest_path: Path, store: LocalStore) -> Project:
     root = manifest_path.absolute().parent
     manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
     recipes = Recipes(root)
-    lock = pin(manifest, recipes, find_source, find_tool, IndexedLooks(store.index), root)
+    toolbox = Toolbox(find_tool, find_edges)
+    lock = pin(manifest, recipes, find_source, toolbox, IndexedLooks(store.index), root)
     return Project(
         root=root,
         manifest=manifest,
         recipes=recipes,
-        plan=make_plan(manifest, recipes, lock, find_tool),
+        plan=make_plan(manifest, recipes, lock, toolbox),
         store=store,
         views=HomeViews(
             home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models")
@@ -109,15 +111,16 @@ class IndexedLooks:
             self._index.keep_file(name, seen, changed, *known)
         return known
 
-    def format_of(self, place: Path, tree: Tree) -> str:
-        name = f"format/{VERSION}/{tree.digest}"
+    def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
+        name = f"facts/{VERSION}/{tree.digest}"
         known = self._index.note(name)
         if known is None:
             from ..formats.detection import detect
 
-            known = detect(place).format
+            known = json.dumps({**detect(place).to_plain(), "name": ""})
             self._index.keep_note(name, known)
-        return known
+        facts: Mapping[str, Plain] = json.loads(known)
+        return facts
 
 
 def open_executor(jobs: int, tell: Callable[[Event], None]) -> LocalExecutor:

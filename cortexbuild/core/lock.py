@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .digest import Tree
+from .digest import Plain, Tree
 from .step import ToolId
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """A source as it was when locked: what its bytes are, before a byte is brought here."""
+    """A source as it was when locked: what its bytes are, before a byte is brought here.
+
+    `facts` are what detection found in its headers (`formats/facts.py`), as plain values.
+    """
 
     origin: str
-    format: str
     tree: Tree
+    facts: Mapping[str, Plain]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import TypeAlias
 
 from ..errors import LockError, ManifestError, UsageError
 from .digest import Plain
 from .document import Path, did_you_mean, validate
 from .lock import Lock, Pinned
-from .manifest import Manifest, Recipe, RecipeStep, Target
-from .ports import Tool
+from .manifest import Manifest, Recipe, Target
+from .params import Params
+from .ports import Tool, Toolbox
+from .routes import Leg, Route, find_route, planned_format
 from .step import Input, Kind, Step, StepId, ToolId
 
 FETCH = ToolId("fetch", 1)
-FACTS, SOURCE, TEXT, MODEL = "facts", "source", "text", "model"
-
-FindTool: TypeAlias = Callable[[str, Kind, str], Tool]
-"""The tool of a name that does a kind of step to a format; raises ToolError."""
+FACTS, SOURCE, TEXT, MODEL, TOOLCHAIN = "facts", "source", "text", "model", "toolchain"
+LLAMA_CPP = "toolchain:llama.cpp"
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What a target needs: the step that makes it, the steps that measure it, its format."""
+    """What a target needs: the step that makes it, the steps that measure it, its format.
+
+    `note` says what a person should know of the way it is made.
+    """
 
     model: StepId
     checks: tuple[StepId, ...]
     format: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +77,10 @@ def tool_name(tool: Tool) -> str:
 
 
 def make_plan(
-    manifest: Manifest, recipes: Mapping[str, Recipe], lock: Lock, find_tool: FindTool
+    manifest: Manifest, recipes: Mapping[str, Recipe], lock: Lock, toolbox: Toolbox
 ) -> Plan:
     """Every step of every target; steps that targets share appear once."""
-    draft = _Draft(manifest, recipes, lock, find_tool)
+    draft = _Draft(manifest, recipes, lock, toolbox)
     for name, model, target in manifest.targets():
         draft.add(name, model.source, target)
     return draft.finished()
@@ -86,20 +89,15 @@ def make_plan(
 def tools_of(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
-    formats: Mapping[str, str],
-    find_tool: FindTool,
+    sources: Mapping[str, Pinned],
+    toolbox: Toolbox,
 ) -> Mapping[str, Tool]:
-    """The tools that the manifest's targets go through, by the name the lock uses.
-
-    `formats` has the format of each source, by origin.
-    """
+    """The tools that the manifest's targets go through, by the name the lock uses."""
     found: dict[str, Tool] = {}
     for name, model, target in manifest.targets():
-        format_ = formats[model.source]
-        recipe = _recipe(manifest, recipes, name, target)
-        tools = [find_tool("detect", Kind.DETECT, format_)]
-        for tool, _, _ in _route(recipe, format_, manifest, name, find_tool):
-            tools.append(tool)
+        format_ = planned_format(sources[model.source].facts)
+        route = _route(manifest, recipes, name, target, format_, toolbox)
+        tools = [toolbox.find("detect", Kind.DETECT, format_), *(leg.tool for leg in route.legs)]
         found.update((tool_name(tool), tool) for tool in tools)
     return found
 
@@ -109,42 +107,38 @@ class _Draft:
     manifest: Manifest
     recipes: Mapping[str, Recipe]
     lock: Lock
-    find_tool: FindTool
+    toolbox: Toolbox
     steps: dict[StepId, Step] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     users: dict[StepId, set[str]] = field(default_factory=dict)
 
     def add(self, name: str, origin: str, target: Target) -> None:
-        recipe = _recipe(self.manifest, self.recipes, name, target)
         pinned = self._pinned(origin)
+        format_ = planned_format(pinned.facts)
+        route = _route(self.manifest, self.recipes, name, target, format_, self.toolbox)
         model_name = name.partition(":")[0]
-        source = self._fetch(pinned, f"{model_name}/fetch", name)
-        detect = self.find_tool("detect", Kind.DETECT, pinned.format)
-        facts = self._step(
-            detect, {"format": pinned.format}, {MODEL: source}, pinned.format,
-            f"{model_name}/detect", name,
-        )  # fmt: skip
-        roles = {SOURCE: source, FACTS: facts, MODEL: source}
+        source = self._fetch(origin, f"{model_name}/fetch", name)
+        roles = {SOURCE: source, MODEL: source}
+        detect = self.toolbox.find("detect", Kind.DETECT, format_)
+        found = {"format": pinned.facts["format"]}
+        roles[FACTS] = self._step(detect, found, roles, format_, f"{model_name}/detect", name)
         checks: list[StepId] = []
-        format_ = pinned.format
-        route = _route(recipe, pinned.format, self.manifest, name, self.find_tool)
-        _check_settings(target, route, self.manifest, name)
-        for tool, item, number in route:
-            params = validate(tool.params, item.set, recipe.text, ("steps", number, "set"))
-            given = {k: v for k, v in target.set.items() if k in tool.params.model_fields}
-            if given:
-                at: Path = (*_path_of(name), "set")
-                params = validate(tool.params, {**item.set, **given}, self.manifest.text, at)
+        for leg in route.legs:
+            tool = leg.tool
             if TEXT in tool.wants and TEXT not in roles:
-                text = self._pinned(self.manifest.evaluation)
-                roles[TEXT] = self._fetch(text, "evaluation/fetch", name)
-            label = f"{name}/{tool.kind.value}"
+                roles[TEXT] = self._fetch(self.manifest.evaluation, "evaluation/fetch", name)
+            if TOOLCHAIN in tool.wants and TOOLCHAIN not in roles:
+                roles[TOOLCHAIN] = self._fetch(LLAMA_CPP, "llama.cpp/fetch", name)
+            params = self._params(leg, name, target)
+            label = f"{name}/{tool.kind.value if leg.number is not None else tool.name}"
             step = self._step(tool, params.plain(), roles, format_, label, name)
             if tool.kind is Kind.VALIDATE:
                 checks.append(step)
-            else:
-                roles[MODEL], format_ = step, tool.makes
-        self.goals[name] = Goal(roles[MODEL], tuple(checks), format_)
+                continue
+            roles[MODEL], format_ = step, tool.makes
+            if leg.number is None and format_ == "safetensors":
+                roles[SOURCE] = step  # what all that follows is compared with
+        self.goals[name] = Goal(roles[MODEL], tuple(checks), _family(format_), route.note)
 
     def finished(self) -> Plan:
         """The plan, with steps that several targets share named after what they have in common."""
@@ -153,9 +147,20 @@ class _Draft:
             users = self.users[id_]
             if len(users) > 1 and ":" in step.label:
                 models = sorted({user.partition(":")[0] for user in users})
-                step = replace(step, label=f"{'+'.join(models)}/{step.kind.value}")
+                what = step.label.rpartition("/")[2]
+                step = replace(step, label=f"{'+'.join(models)}/{what}")
             steps[id_] = step
         return Plan(steps, self.goals)
+
+    def _params(self, leg: Leg, name: str, target: Target) -> Params:
+        recipe = _recipe(self.manifest, self.recipes, name, target)
+        where: Path = () if leg.number is None else ("steps", leg.number, "set")
+        params: Params = validate(leg.tool.params, leg.settings, recipe.text, where)
+        given = {k: v for k, v in target.set.items() if k in leg.tool.params.model_fields}
+        if given and leg.number is not None:
+            at: Path = (*_path_of(name), "set")
+            params = validate(leg.tool.params, {**leg.settings, **given}, self.manifest.text, at)
+        return params
 
     def _pinned(self, origin: str) -> Pinned:
         pinned = self.lock.sources.get(origin)
@@ -163,11 +168,10 @@ class _Draft:
             raise LockError(f"`{origin}` is not pinned", hint="run `cortexbuild sync`")
         return pinned
 
-    def _fetch(self, pinned: Pinned, label: str, user: str) -> StepId:
+    def _fetch(self, origin: str, label: str, user: str) -> StepId:
         # Named by what it yields, so a mirror or a moved folder is still a hit.
-        return self._keep(
-            Step(Kind.FETCH, FETCH, {}, {}, label, "", pinned.origin, pinned.tree), user
-        )
+        tree = self._pinned(origin).tree
+        return self._keep(Step(Kind.FETCH, FETCH, {}, {}, label, "", origin, tree), user)
 
     def _step(
         self, tool: Tool, params: Mapping[str, Plain], roles: Mapping[str, StepId],
@@ -190,6 +194,12 @@ class _Draft:
         return id_
 
 
+def _family(format_: str) -> str:
+    """What runs it and where it is shown: `mlx-4bit` is `mlx`."""
+    family = format_.partition("-")[0]
+    return family if family in ("mlx", "gguf") else format_
+
+
 def _path_of(name: str) -> Path:
     model, _, target = name.partition(":")
     return ("models", model, "targets", target)
@@ -206,39 +216,33 @@ def _recipe(manifest: Manifest, recipes: Mapping[str, Recipe], name: str, target
     return recipe
 
 
-RouteStep: TypeAlias = tuple[Tool, RecipeStep, int]
-
-
 def _route(
-    recipe: Recipe, format_: str, manifest: Manifest, name: str, find_tool: FindTool
-) -> list[RouteStep]:
-    """The tools of a recipe's steps, each for the format that the step before it makes."""
-    route: list[RouteStep] = []
+    manifest: Manifest,
+    recipes: Mapping[str, Recipe],
+    name: str,
+    target: Target,
+    format_: str,
+    toolbox: Toolbox,
+) -> Route:
+    recipe = _recipe(manifest, recipes, name, target)
     for number, item in enumerate(recipe.steps):
-        kind = Kind(item.do)
         try:
-            tool = find_tool(item.tool, kind, format_)
+            toolbox.find(item.tool, Kind(item.do), format_)
         except UsageError as error:
-            raise ManifestError(
-                str(error), where=recipe.place("steps", number, "tool"), hint=error.hint
-            ) from error
-        if format_ not in tool.accepts:
-            raise ManifestError(
-                f"{name}: `{item.tool}` cannot {kind.value} {format_}, "
-                f"only {' or '.join(tool.accepts)}",
-                where=manifest.place(*_path_of(name)),
-                hint="build from the full-precision weights that this model was made from",
-            )
-        route.append((tool, item, number))
-        if kind is not Kind.VALIDATE:
-            format_ = tool.makes
+            where = recipe.place("steps", number, "tool")
+            raise ManifestError(str(error), where=where, hint=error.hint) from error
+    try:
+        route = find_route(recipe, format_, toolbox, settings=target.set)
+    except UsageError as error:
+        where = manifest.place(*_path_of(name))
+        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
+    _check_settings(target, route, manifest, name)
     return route
 
 
-def _check_settings(
-    target: Target, route: Iterable[RouteStep], manifest: Manifest, name: str
-) -> None:
-    known = sorted({key for tool, _, _ in route for key in tool.params.model_fields})
+def _check_settings(target: Target, route: Route, manifest: Manifest, name: str) -> None:
+    tools = [leg.tool for leg in route.legs if leg.number is not None]
+    known = sorted({key for tool in tools for key in tool.params.model_fields})
     for setting in target.set:
         if setting not in known:
             raise ManifestError(

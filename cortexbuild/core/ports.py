@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .digest import Digest, Tree
+from .digest import Digest, Plain, Tree
 from .lock import Pinned
 from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
 
@@ -36,12 +36,13 @@ class Run:
 class Tool:
     """One way to do one kind of step. A module in cortexbuild/tools lists its own in TOOLS.
 
-    `accepts` are the formats of its `model` input, `makes` the format of its output. `reads` are
-    patterns of the files it looks at, by role. `wants` are roles beside `model` that it needs:
-    `facts` (what detection found; only has to succeed), `source` (the pinned source) and `text`
-    (the evaluation text). `engine` gives the versions of what it calls, and raises ToolError
-    when that is not installed. `predict` estimates the bytes of its output from those of its
-    input.
+    `accepts` are patterns of the formats of its `model` input, `makes` is the format of its
+    output. A `bridge` is a conversion that a plan may put before a recipe's own steps. `reads`
+    are patterns of the files it looks at, by role. `wants` are roles beside `model`: `facts`
+    (what detection found; only has to succeed), `source` (the Hugging Face folder that it began
+    with), `text` (the evaluation text) and `toolchain` (llama.cpp's converter). `engine` gives
+    the versions of what it calls, and raises ToolError when that is not installed. `predict`
+    estimates the bytes of its output from those of its input.
     """
 
     name: str
@@ -56,6 +57,16 @@ class Tool:
     engine: Callable[[], Mapping[str, str]] = dict
     predict: Callable[[Any, int], int] = lambda _, size: size
     determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
+    bridge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """`find` gives the tool of a name that does a kind of step, the one for a format if several
+    do; it raises UsageError when there is none. `edges` are the bridges between formats."""
+
+    find: Callable[[str, Kind, str], Tool]
+    edges: Callable[[], Sequence[Tool]]
 
 
 class Looks(Protocol):
@@ -65,8 +76,8 @@ class Looks(Protocol):
         """A file's sha256 and its size in bytes."""
         ...
 
-    def format_of(self, place: Path, tree: Tree) -> str:
-        """The format of the model at `place`, a folder or a file whose content is `tree`."""
+    def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
+        """What the model at `place` is, a folder or a file whose content is `tree`."""
         ...
 
 
@@ -127,10 +138,9 @@ class LoadedModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """A way to run a built model. `view` is the folder under CORTEX_HOME where results go."""
+    """A way to run built models of some formats (patterns); `path` is their folder or file."""
 
-    format: str
-    view: str
+    formats: tuple[str, ...]
     load: Callable[[Path], LoadedModel]
 
 

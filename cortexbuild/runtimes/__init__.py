@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from fnmatch import fnmatchcase
 
 from ..core.ports import Runtime
 from ..errors import ToolError
@@ -15,6 +16,6 @@ def find_runtime(format_: str) -> Runtime:
         runtime: Runtime | None = getattr(
             importlib.import_module(f"{__name__}.{name}"), "RUNTIME", None
         )
-        if runtime is not None and runtime.format == format_:
+        if runtime is not None and any(fnmatchcase(format_, f) for f in runtime.formats):
             return runtime
     raise ToolError(f"nothing here runs {format_} models")

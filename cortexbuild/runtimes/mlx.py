@@ -84,4 +84,4 @@ class MlxModel:
         return list(ids)
 
 
-RUNTIME = Runtime(format="mlx", view="mlx_models", load=MlxModel)
+RUNTIME = Runtime(formats=("mlx", "mlx-*"), load=MlxModel)

@@ -15,7 +15,7 @@ TEXTS = {"evaluation": Path(__file__).parent.parent / "quality" / "evaluation.tx
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     del root  # nothing of ours is relative to the project
     digest, size = looks.sum_of(_path(origin))
-    return Pinned(origin, "unknown", Tree.of([File(_path(origin).name, digest, size)]))
+    return Pinned(origin, Tree.of([File(_path(origin).name, digest, size)]), {"format": "unknown"})
 
 
 def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:

@@ -24,7 +24,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     if not files:
         raise UsageError(f"{place} has no file of a model", hint="is it the right folder?")
     tree = Tree.of(files)
-    return Pinned(origin, looks.format_of(place, tree), tree)
+    return Pinned(origin, tree, looks.facts_of(place, tree))
 
 
 def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:

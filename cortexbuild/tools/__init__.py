@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 
 from ..core.document import did_you_mean
 from ..core.ports import Tool
+from ..core.routes import takes
 from ..core.step import Kind
 from ..errors import UsageError
 
@@ -20,7 +21,13 @@ def find_tool(name: str, kind: Kind, format_: str) -> Tool:
     found = [tool for tool in _tools(name) if tool.kind is kind]
     if not found:
         raise UsageError(f"tool `{name}` cannot {kind.value}")
-    return next((tool for tool in found if format_ in tool.accepts), found[0])
+    return next((tool for tool in found if takes(tool, format_)), found[0])
+
+
+def find_edges() -> tuple[Tool, ...]:
+    """The conversions that a plan may put in by itself."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(tool for name in names for tool in _tools(name) if tool.bridge)
 
 
 @cache

@@ -106,7 +106,7 @@ def _mlx_engine() -> Mapping[str, str]:
 TOOLS = (
     Tool(
         "measure", Kind.VALIDATE, MeasureParams, measure_mlx, revision=1,
-        accepts=("mlx",), makes="measures", wants=("source", "text"),
+        accepts=("mlx", "mlx-*"), makes="measures", wants=("source", "text"),
         reads={"source": TOKENIZER_FILES}, engine=_mlx_engine, predict=lambda _params, _size: 1000,
         determinism="best-effort",
     ),

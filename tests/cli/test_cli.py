@@ -109,7 +109,7 @@ def test_a_mistake_in_the_manifest_has_a_place_and_builds_nothing(space, text, s
         ),
         (
             "schema: 1\nsummary: x\nsteps:\n  - {do: quantize, tool: text}\n",
-            "cortex.yaml:6:7: m:t: `text` cannot quantize safetensors, only text",
+            "cortex.yaml:6:7: m:t: there is no way from safetensors to text",
         ),
     ],
 )

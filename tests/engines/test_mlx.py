@@ -235,8 +235,21 @@ def test_a_quantized_model_is_not_quantized_again(shipped, models):
         f"schema: 1\nmodels:\n  m:\n    source: path:{view}\n    targets: [mlx-8bit]\n",
     )
     said = models.run("sync", code=2).stderr
-    assert "cannot convert mlx, only safetensors" in said
+    assert "quantized already (mlx-4bit)" in said
     assert "full-precision weights" in said
+
+
+def test_an_mlx_source_is_taken_as_it_is(shipped, models):
+    view = shipped.home / "mlx_models" / "stdlib-llama--mlx-4bit"
+    models.write(
+        "cortex.yaml",
+        f"schema: 1\nmodels:\n  m:\n    source: path:{view}\n    targets:\n"
+        "      t: {recipe: mlx-4bit, set: {tokens: 64}}\n",
+    )
+    assert "lossless: the weights of the source as they are" in models.run("plan").stdout
+    assert models.steps() == ["evaluation/fetch", "m:t/validate"]  # its bytes are in the store
+    (weights,) = (models.home / "mlx_models" / "m--t").glob("*.safetensors")
+    assert weights.samefile(view / "model.safetensors")
 
 
 def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models):

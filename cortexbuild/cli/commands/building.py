@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...app.explain import Outlook, outlook
 from ...app.project import Project
@@ -138,10 +138,14 @@ def _show_plan(project: Project, targets: tuple[str, ...], *, as_json: bool) -> 
     needed = sum(step.size for step in steps if step.state != "fresh")
     counts = Counter[str](step.state for step in steps)
     if as_json:
-        _print_plan(project, steps, counts, needed)
+        notes = {name: project.plan.goals[name].note for name in targets}
+        _print_plan(project, steps, counts, needed, notes)
         return 0
     said = ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
     print(f"{words.count(len(targets), 'target')}, {words.count(len(steps), 'step')}: {said}")
+    for name in targets:
+        if note := project.plan.goals[name].note:
+            print(f"  {name}: {note}")
     rows = [
         (f"  {STATES[s.state]}", s.step.label, words.size(s.size), _why(s))
         for s in steps
@@ -167,7 +171,11 @@ def _why(step: Outlook) -> str:
 
 
 def _print_plan(
-    project: Project, steps: Sequence[Outlook], counts: Counter[str], needed: int
+    project: Project,
+    steps: Sequence[Outlook],
+    counts: Counter[str],
+    needed: int,
+    notes: Mapping[str, str],
 ) -> None:
     labels = {step.id: step.step.label for step in steps}
     listed = [
@@ -191,7 +199,9 @@ def _print_plan(
         "may_run": counts["may-run"],
     }
     disk = {"needed": needed, "free": shutil.disk_usage(_existing(project)).free}
-    print_json("plan/1", {"summary": summary, "steps": listed, "disk": disk})
+    targets = [{"target": name, "note": note or None} for name, note in notes.items()]
+    fields = {"summary": summary, "targets": targets, "steps": listed, "disk": disk}
+    print_json("plan/1", fields)
 
 
 COMMANDS = (

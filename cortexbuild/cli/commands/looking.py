@@ -51,6 +51,9 @@ def _why(args: argparse.Namespace) -> int:
         ]
         print_json("why/1", {"targets": list(targets), "steps": listed})
         return 0
+    for target in targets:
+        if note := project.plan.goals[target].note:
+            print(f"{target}  {note}")
     for step in steps:
         key = f"  key {step.key[:12]}" if step.key else ""
         print(f"{step.step.label}  {step.state.replace('-', ' ')}{key}")
