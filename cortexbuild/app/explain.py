@@ -151,8 +151,8 @@ def _where(project: Project, step: Step, setting: str) -> str:
         return ""
     if setting in found.set:
         return project.manifest.place("models", model, "targets", target, "set", setting)
-    recipe = project.recipes[found.recipe]
-    for number, item in enumerate(recipe.steps):
-        if item.do == step.kind.value and setting in item.set:
+    recipe = project.recipes.get(found.recipe)  # none for `auto`
+    for number, item in enumerate(recipe.steps if recipe else ()):
+        if recipe and item.do == step.kind.value and setting in item.set:
             return recipe.place("steps", number, "set", setting)
     return project.manifest.place("models", model, "targets", target)

@@ -20,18 +20,22 @@ def pin(
     toolbox: Toolbox,
     looks: Looks,
     root: Path,
+    memory: int,
 ) -> Lock:
     """Reads metadata and small files only; `looks` remembers the rest."""
     places = {manifest.evaluation: manifest.place("evaluation")}
     for name, model in manifest.models.items():
         places.setdefault(model.source, manifest.place("models", name, "source"))
+        for number, adapter in enumerate(model.adapters):
+            at = ("models", name, "adapters", number)
+            places.setdefault(adapter.source, manifest.place(*at))
     sources = {}
     for origin, where in places.items():
         try:
             sources[origin] = find_source(origin).pin(origin, root, looks)
         except UsageError as error:
             raise ManifestError(str(error), where=where, hint=error.hint) from error
-    used = tools_of(manifest, recipes, sources, toolbox)
+    used = tools_of(manifest, recipes, sources, toolbox, memory=memory)
     if any(TOOLCHAIN in tool.wants for tool in used.values()):
         sources[LLAMA_CPP] = find_source(LLAMA_CPP).pin(LLAMA_CPP, root, looks)
     tools = {

@@ -52,12 +52,12 @@ def open_project(manifest_path: Path, store: LocalStore) -> Project:
     manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
     recipes = Recipes(root)
     toolbox = Toolbox(find_tool, find_edges)
-    lock = pin(manifest, recipes, find_source, toolbox, IndexedLooks(store.index), root)
+    lock = pin(manifest, recipes, find_source, toolbox, IndexedLooks(store.index), root, memory())
     return Project(
         root=root,
         manifest=manifest,
         recipes=recipes,
-        plan=make_plan(manifest, recipes, lock, toolbox),
+        plan=make_plan(manifest, recipes, lock, toolbox, memory=memory()),
         store=store,
         views=HomeViews(
             home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models")
@@ -121,6 +121,11 @@ class IndexedLooks:
             self._index.keep_note(name, known)
         facts: Mapping[str, Plain] = json.loads(known)
         return facts
+
+
+def memory() -> int:
+    """This machine's memory in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def open_executor(jobs: int, tell: Callable[[Event], None]) -> LocalExecutor:

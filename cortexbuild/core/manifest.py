@@ -39,6 +39,55 @@ class Target(Entry):
     ] = {}
 
 
+def _adapters(value: Any) -> Any:
+    """`[path:a]` is short for `[{source: path:a, weight: 1}]`."""
+    if not isinstance(value, list):
+        return value
+    return [{"source": item} if isinstance(item, str) else item for item in value]
+
+
+class Adapter(Entry):
+    """A LoRA adapter, and how strongly it is merged."""
+
+    source: Origin
+    weight: float = 1.0
+
+
+class Policy(Entry):
+    """How `recipe: auto` and `recipe: auto-int` choose.
+
+    `optimization: maximum` takes 4 bits for every model that would be quantized. `quantization`
+    is the recipe, or Cortex's word for one, that `auto` takes instead of choosing by size.
+    With `auto_quantize: false`, `auto-int` takes 16 bits or refuses.
+    """
+
+    optimization: Literal["balanced", "maximum"] = "balanced"
+    quantization: str | None = None
+    auto_quantize: bool = True
+
+
+def _bytes(value: Any) -> Any:
+    """`8GiB` and `16 GB` as a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", value)
+    if found is None:
+        raise ValueError("an amount of memory is written like `8GiB`")
+    unit = found[2] or ""
+    base = 1024 if unit.endswith("i") else 1000
+    return int(float(found[1]) * base ** (" KMGT".index(unit[:1]) if unit else 0))
+
+
+class Resources(Entry):
+    """What there is to run models on, where it is not this machine that tells."""
+
+    memory: Annotated[
+        int | None,
+        BeforeValidator(_bytes, json_schema_input_type=str | int | None),
+        Field(description="to run a model in, such as `8GiB`; left out, this machine's"),
+    ] = None
+
+
 def _targets(value: Any) -> Any:
     """`[mlx-4bit]` is short for `{mlx-4bit: {recipe: mlx-4bit}}`."""
     if not isinstance(value, list):
@@ -57,6 +106,11 @@ class Model(Entry):
     """A named source with the targets it is built into."""
 
     source: Annotated[Origin, Field(description="path:FOLDER, relative to cortex.yaml")]
+    adapters: Annotated[
+        tuple[Adapter, ...],
+        BeforeValidator(_adapters, json_schema_input_type=list[str | Adapter]),
+        Field(strict=False, description="LoRA adapters, merged in this order"),
+    ] = ()
     targets: Annotated[
         Mapping[Name, Target],
         BeforeValidator(_targets, json_schema_input_type=list[str] | dict[str, Target]),
@@ -71,6 +125,8 @@ class Manifest(Document):
     evaluation: Annotated[Origin, Field(description="the text that built models are tried on")] = (
         "builtin:evaluation"
     )
+    policy: Policy = Policy()
+    resources: Resources = Resources()
     models: Annotated[Mapping[Name, Model], Field(min_length=1)]
 
     def targets(self) -> Iterator[tuple[str, Model, Target]]:

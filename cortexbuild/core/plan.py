@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from ..errors import LockError, ManifestError, UsageError
-from .digest import Plain
+from .digest import Plain, plain_number
 from .document import Path, did_you_mean, validate
 from .lock import Lock, Pinned
-from .manifest import Manifest, Recipe, Target
+from .manifest import Manifest, Model, Recipe, Target
 from .params import Params
+from .policy import choose_integer, choose_mlx
 from .ports import Tool, Toolbox
 from .routes import Leg, Route, find_route, planned_format
 from .step import Input, Kind, Step, StepId, ToolId
@@ -19,6 +20,7 @@ from .step import Input, Kind, Step, StepId, ToolId
 FETCH = ToolId("fetch", 1)
 FACTS, SOURCE, TEXT, MODEL, TOOLCHAIN = "facts", "source", "text", "model", "toolchain"
 LLAMA_CPP = "toolchain:llama.cpp"
+WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +79,20 @@ def tool_name(tool: Tool) -> str:
 
 
 def make_plan(
-    manifest: Manifest, recipes: Mapping[str, Recipe], lock: Lock, toolbox: Toolbox
+    manifest: Manifest,
+    recipes: Mapping[str, Recipe],
+    lock: Lock,
+    toolbox: Toolbox,
+    *,
+    memory: int = 0,
 ) -> Plan:
-    """Every step of every target; steps that targets share appear once."""
-    draft = _Draft(manifest, recipes, lock, toolbox)
+    """Every step of every target; steps that targets share appear once.
+
+    `memory` is this machine's, in bytes, for recipes that choose by it.
+    """
+    draft = _Draft(manifest, recipes, lock, toolbox, memory)
     for name, model, target in manifest.targets():
-        draft.add(name, model.source, target)
+        draft.add(name, model, target)
     return draft.finished()
 
 
@@ -91,11 +101,15 @@ def tools_of(
     recipes: Mapping[str, Recipe],
     sources: Mapping[str, Pinned],
     toolbox: Toolbox,
+    *,
+    memory: int = 0,
 ) -> Mapping[str, Tool]:
     """The tools that the manifest's targets go through, by the name the lock uses."""
     found: dict[str, Tool] = {}
     for name, model, target in manifest.targets():
-        format_ = planned_format(sources[model.source].facts)
+        pinned = sources[model.source]
+        format_ = planned_format(pinned.facts)
+        target, _ = _chosen(manifest, name, target, pinned, memory)
         route = _route(manifest, recipes, name, target, format_, toolbox)
         tools = [toolbox.find("detect", Kind.DETECT, format_), *(leg.tool for leg in route.legs)]
         found.update((tool_name(tool), tool) for tool in tools)
@@ -108,17 +122,22 @@ class _Draft:
     recipes: Mapping[str, Recipe]
     lock: Lock
     toolbox: Toolbox
+    memory: int
     steps: dict[StepId, Step] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     users: dict[StepId, set[str]] = field(default_factory=dict)
 
-    def add(self, name: str, origin: str, target: Target) -> None:
-        pinned = self._pinned(origin)
+    def add(self, name: str, model: Model, target: Target) -> None:
+        pinned, origin = self._pinned(model.source), model.source
         format_ = planned_format(pinned.facts)
+        target, why = _chosen(self.manifest, name, target, pinned, self.memory)
         route = _route(self.manifest, self.recipes, name, target, format_, self.toolbox)
         model_name = name.partition(":")[0]
         source = self._fetch(origin, f"{model_name}/fetch", name)
         roles = {SOURCE: source, MODEL: source}
+        for number, adapter in enumerate(model.adapters):
+            label = f"{model_name}/fetch-adapter-{number}"
+            roles[f"adapter{number}"] = self._fetch(adapter.source, label, name)
         detect = self.toolbox.find("detect", Kind.DETECT, format_)
         found = {"format": pinned.facts["format"]}
         roles[FACTS] = self._step(detect, found, roles, format_, f"{model_name}/detect", name)
@@ -130,6 +149,9 @@ class _Draft:
             if TOOLCHAIN in tool.wants and TOOLCHAIN not in roles:
                 roles[TOOLCHAIN] = self._fetch(LLAMA_CPP, "llama.cpp/fetch", name)
             params = self._params(leg, name, target)
+            if tool.name == "lora":
+                weights = [plain_number(adapter.weight) for adapter in model.adapters]
+                params = tool.params.from_plain({"weights": weights})
             label = f"{name}/{tool.kind.value if leg.number is not None else tool.name}"
             step = self._step(tool, params.plain(), roles, format_, label, name)
             if tool.kind is Kind.VALIDATE:
@@ -138,7 +160,8 @@ class _Draft:
             roles[MODEL], format_ = step, tool.makes
             if leg.number is None and format_ == "safetensors":
                 roles[SOURCE] = step  # what all that follows is compared with
-        self.goals[name] = Goal(roles[MODEL], tuple(checks), _family(format_), route.note)
+        note = "; ".join(text for text in (why, route.note) if text)
+        self.goals[name] = Goal(roles[MODEL], tuple(checks), _family(format_), note)
 
     def finished(self) -> Plan:
         """The plan, with steps that several targets share named after what they have in common."""
@@ -182,7 +205,8 @@ class _Draft:
         if locked is None:
             raise LockError(f"tool `{tool.name}` is not pinned", hint="run `cortexbuild sync`")
         inputs = {MODEL: Input(roles[MODEL], tool.reads.get(MODEL, ("*",)))}
-        for role in tool.wants:
+        extra = [role for role in roles if role.startswith("adapter") and tool.name == "lora"]
+        for role in (*tool.wants, *extra):
             reads = () if role == FACTS else tool.reads.get(role, ("*",))
             inputs[role] = Input(roles[role], reads)
         return self._keep(Step(tool.kind, locked, params, inputs, label, format_), user)
@@ -216,6 +240,30 @@ def _recipe(manifest: Manifest, recipes: Mapping[str, Recipe], name: str, target
     return recipe
 
 
+def _chosen(
+    manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
+) -> tuple[Target, str]:
+    """The target with the recipe that `auto` or `auto-int` stands for, and why that one."""
+    if target.recipe not in ("auto", "auto-int"):
+        return target, ""
+    counted = pinned.facts.get("parameters")
+    parameters = counted if isinstance(counted, int) else None
+    policy = manifest.policy
+    try:
+        if target.recipe == "auto":
+            model = name.partition(":")[0]
+            choice = choose_mlx(parameters, model, policy.quantization, None, policy.optimization)
+        else:
+            available = manifest.resources.memory or memory
+            weights = sum(f.size for f in pinned.tree.files if f.path.endswith(WEIGHT_FILES))
+            choice = choose_integer(weights, available, parameters, policy.auto_quantize)
+    except UsageError as error:
+        where = manifest.place(*_path_of(name))
+        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
+    why = f"{target.recipe} chose {choice.recipe}: {choice.reason}"
+    return target.model_copy(update={"recipe": choice.recipe}), why
+
+
 def _route(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
@@ -231,8 +279,9 @@ def _route(
         except UsageError as error:
             where = recipe.place("steps", number, "tool")
             raise ManifestError(str(error), where=where, hint=error.hint) from error
+    merge = len(manifest.models[name.partition(":")[0]].adapters)
     try:
-        route = find_route(recipe, format_, toolbox, settings=target.set)
+        route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
     except UsageError as error:
         where = manifest.place(*_path_of(name))
         raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error

@@ -1,0 +1,155 @@
+"""A lock names everything, so planning needs neither the weights nor the tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cortexbuild.cli.wire import Recipes
+from cortexbuild.core.digest import Digest, File, Tree
+from cortexbuild.core.document import Text
+from cortexbuild.core.lock import Lock, Pinned
+from cortexbuild.core.manifest import Manifest
+from cortexbuild.core.plan import make_plan, tools_of
+from cortexbuild.core.ports import Toolbox
+from cortexbuild.core.step import ToolId
+from cortexbuild.errors import LockError, ManifestError
+from cortexbuild.tools import find_edges, find_tool
+
+RECIPES = Recipes(Path("/nonexistent"))
+TOOLBOX = Toolbox(find_tool, find_edges)
+GIB = 1 << 30
+
+
+def tree(size: int = 1000) -> Tree:
+    files = [
+        File("config.json", Digest("a" * 64), 10),
+        File("model.safetensors", Digest("b" * 64), size),
+    ]
+    return Tree.of(files)
+
+
+def planned(targets, *, facts=None, size=1000, memory=0, **more):
+    data = {
+        "schema": 1,
+        "models": {"m": {"source": "hf:org/m", "targets": targets, **more.pop("model", {})}},
+    }
+    manifest = Manifest.parse(Text("cortex.yaml", {**data, **more}))
+    facts = {"format": "safetensors", "parameters": None, "method": None, **(facts or {})}
+    text = Tree((File("evaluation.txt", Digest("c" * 64), 10),))
+    adapter = Tree((File("adapter_model.safetensors", Digest("d" * 64), 10),))
+    sources = {
+        "hf:org/m": Pinned("hf:org/m", tree(size), facts),
+        "builtin:evaluation": Pinned("builtin:evaluation", text, {"format": "unknown"}),
+        "path:a": Pinned("path:a", adapter, {"format": "adapter"}),
+        "path:b": Pinned("path:b", adapter, {"format": "adapter"}),
+    }
+    used = tools_of(manifest, RECIPES, sources, TOOLBOX, memory=memory)
+    tools = {name: ToolId(tool.name, tool.revision, {"engine": "1"}) for name, tool in used.items()}
+    return make_plan(manifest, RECIPES, Lock(sources, tools), TOOLBOX, memory=memory)
+
+
+def labels(plan):
+    return [step.label for step in plan.steps.values()]
+
+
+def test_a_plan_needs_no_tool_and_no_weights():
+    assert labels(planned(["mlx-4bit"])) == [
+        "m/fetch", "m/detect", "m:mlx-4bit/convert", "m:mlx-4bit/quantize", "evaluation/fetch",
+        "m:mlx-4bit/validate",
+    ]  # fmt: skip
+
+
+def test_targets_share_what_is_the_same():
+    plan = planned(["mlx-4bit", "mlx-8bit", "mlx-bf16"])
+    assert labels(plan).count("m/convert") == 1
+    assert len(plan.steps) == 10
+    assert [plan.steps[id_].label for id_ in plan.chain("m:mlx-8bit")] == [
+        "m/fetch", "m/detect", "m/convert", "evaluation/fetch", "m:mlx-8bit/quantize",
+        "m:mlx-8bit/validate",
+    ]  # fmt: skip
+
+
+def test_a_source_or_a_tool_that_is_not_pinned_is_an_error():
+    manifest = Manifest.parse(
+        Text("c", {"schema": 1, "models": {"m": {"source": "hf:a/b", "targets": ["mlx-4bit"]}}})
+    )
+    with pytest.raises(LockError, match="`hf:a/b` is not pinned"):
+        make_plan(manifest, RECIPES, Lock({}, {}), TOOLBOX)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "optimization", "chosen"),
+    [
+        (270_000_000, "balanced", "mlx-bf16"),
+        (700_000_000, "balanced", "mlx-8bit"),
+        (7_000_000_000, "balanced", "mlx-4bit"),
+        (700_000_000, "maximum", "mlx-4bit"),
+    ],
+)
+def test_auto_chooses_by_measured_parameters_and_says_which_rule_fired(
+    parameters, optimization, chosen
+):
+    plan = planned(
+        {"t": {"recipe": "auto"}},
+        facts={"parameters": parameters},
+        policy={"optimization": optimization},
+    )
+    assert plan.goals["m:t"].note.startswith(f"auto chose {chosen}: ")
+    same = planned({"t": {"recipe": chosen}}, facts={"parameters": parameters})
+    assert list(plan.steps) == list(same.steps)
+
+
+def test_s12_a_name_never_beats_measured_parameters():
+    plan = planned({"t": {"recipe": "auto"}}, facts={"parameters": 12_000_000_000})
+    assert "auto chose mlx-4bit" in plan.goals["m:t"].note
+
+
+def test_adapters_are_inputs_in_their_order_and_with_their_weights():
+    def goal(*adapters):
+        plan = planned(["mlx-4bit"], model={"adapters": list(adapters)})
+        (merge,) = [s for s in plan.steps.values() if s.tool.name == "lora"]
+        return plan, merge
+
+    plan, merge = goal("path:a", {"source": "path:b", "weight": 0.5})
+    assert list(merge.inputs)[-2:] == ["adapter0", "adapter1"]
+    assert list(merge.params["weights"]) == ["1.0", "0.5"]
+    assert "m:mlx-4bit/lora" in labels(plan)
+    _, swapped = goal({"source": "path:b", "weight": 0.5}, "path:a")
+    assert swapped.params != merge.params
+    assert "lora" not in str(labels(planned(["mlx-4bit"])))
+
+
+def test_what_has_no_way_is_an_error_at_its_target():
+    with pytest.raises(ManifestError, match="m:mlx-8bit: the source is quantized already"):
+        planned(["mlx-8bit"], facts={"format": "mlx", "method": {"method": "mlx", "bits": 4}})
+
+
+@pytest.mark.parametrize(
+    ("said", "memory"),
+    [
+        ("8GiB", 8 * GIB),
+        ("16 GB", 16_000_000_000),
+        ("512MiB", 512 << 20),
+        (1024, 1024),
+        ("1.5G", 1_500_000_000),
+    ],
+)
+def test_memory_is_written_as_people_write_it(said, memory):
+    manifest = Manifest.parse(
+        Text(
+            "c",
+            {
+                "schema": 1,
+                "resources": {"memory": said},
+                "models": {"m": {"source": "hf:a/b", "targets": ["x"]}},
+            },
+        )
+    )
+    assert manifest.resources.memory == memory
+
+
+def test_memory_that_is_no_amount_is_an_error():
+    with pytest.raises(ManifestError, match="written like `8GiB`"):
+        Manifest.parse(Text("c", {"schema": 1, "resources": {"memory": "much"}, "models": {}}))
