@@ -3,6 +3,11 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
+# llama.cpp without its programs, its servers and the network: a third less to compile.
+export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF \
+  -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TESTS=OFF \
+  -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF
+export CMAKE_BUILD_PARALLEL_LEVEL ?= 2
 BIN := .venv/bin
 READY := .venv/.ready
 
