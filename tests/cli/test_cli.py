@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+from workspace import RECIPE
 
 from cortexbuild import __version__
 from cortexbuild.cli.commands.starting import schema_text
@@ -158,9 +159,25 @@ def test_usage_errors_are_2_and_help_is_0(space):
 
 
 def test_json_is_one_document_on_stdout_and_nothing_else(space):
-    for args in (["plan"], ["sync"], ["list"], ["why", "m:t"], ["verify"], ["info", "weights"]):
+    for args in (
+        ["plan"],
+        ["sync"],
+        ["list"],
+        ["why", "m:t"],
+        ["verify"],
+        ["info", "weights"],
+        ["recipes"],
+    ):
         said = space.run(*args, "--json")
         assert json.loads(said.stdout)["schema"] == f"cortexbuild/{args[0]}/1"
+
+
+def test_recipes_are_listed_with_a_line_each_the_project_s_own_first(space):
+    said = space.run("recipes").stdout
+    assert "short " in said and "a short text" in said
+    assert "mlx-4bit " in said and "auto " in said
+    space.write("recipes/mlx-4bit.yaml", RECIPE.replace("a short text", "ours"))
+    assert "ours" in space.run("recipes").stdout
 
 
 def test_talk_goes_to_stderr(space):

@@ -8,7 +8,8 @@ import sys
 
 from ...core.manifest import Manifest
 from ...errors import UsageError
-from .command import Command
+from .. import wire
+from .command import Command, add_json, print_json, print_rows
 
 STARTER = """\
 # The models this project wants, and what each is built into. Then: cortexbuild sync
@@ -47,7 +48,23 @@ def _schema(args: argparse.Namespace) -> int:
     return 0
 
 
+def _recipes(args: argparse.Namespace) -> int:
+    known = wire.Recipes(args.manifest.absolute().parent)
+    rows = [(name, recipe.summary) for name, recipe in known.items()]
+    rows += [
+        ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
+        ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
+    ]
+    if args.json:
+        listed = [{"recipe": name, "summary": summary} for name, summary in rows]
+        print_json("recipes/1", {"recipes": listed})
+    else:
+        print_rows(rows)
+    return 0
+
+
 COMMANDS = (
+    Command("recipes", "every recipe, with a line about it", add_json, _recipes),
     Command("init", "write a cortex.yaml to start from", _init_arguments, _init),
     Command("schema", "print the JSON Schema of cortex.yaml", lambda _: None, _schema),
 )
