@@ -14,28 +14,45 @@ from .project import Project
 State: TypeAlias = Literal["fresh", "will-run", "may-run"]
 Code: TypeAlias = Literal[
     "never-built", "source-moved", "input-changed", "param-changed", "tool-changed",
-    "bytes-missing", "input-may-change",
+    "kind-version-changed", "salt-changed", "output-missing",
 ]  # fmt: skip
+"""The closed set of reasons for which a step runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a step runs. `where` is the manifest's or recipe's line that says the new value."""
+    """Why a step runs. `where` is the manifest's or recipe's line that says the new value.
+
+    `input` is a role, and `upstream` the label of the step that makes it. What is not `certain`
+    depends on what that step will make.
+    """
 
     code: Code
     text: str
     where: str = ""
+    input: str = ""
+    upstream: str = ""
+    certain: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is known of a step before anything runs. `size` is in bytes, estimated."""
+    """What is known of a step before anything runs.
+
+    `key_if_unchanged` is the key it was last made under. `tree` is its output as far as it is
+    known, `inputs` those of the steps it reads, by role; `here` says whether the output's bytes
+    are in the store. `size` is in bytes and `seconds` what it took the last time: estimates.
+    """
 
     id: StepId
     step: Step
     state: State
     key: StepKey | None
+    key_if_unchanged: StepKey | None
     reasons: Sequence[Reason]
+    tree: Tree | None
+    inputs: Mapping[str, Tree | None]
+    here: bool
     size: int
     seconds: float | None
 
@@ -53,8 +70,22 @@ def outlook(project: Project, targets: tuple[str, ...]) -> list[Outlook]:
         state = _state(agenda, id_, ever_done=spec_digest(step.spec) in known)
         sizes[id_] = _size(project, agenda, id_, step, sizes)
         reasons = _reasons(project, agenda, id_, step) if state != "fresh" else []
-        key, seconds = agenda.keys.get(id_), _seconds(project, step)
-        views.append(Outlook(id_, step, state, key, reasons, sizes[id_], seconds))
+        tree = agenda.tree(id_)
+        views.append(
+            Outlook(
+                id=id_,
+                step=step,
+                state=state,
+                key=agenda.keys.get(id_),
+                key_if_unchanged=project.last.get(step.label),
+                reasons=reasons,
+                tree=tree,
+                inputs={role: agenda.tree(item.step) for role, item in step.inputs.items()},
+                here=tree is not None and project.store.has_tree(tree),
+                size=sizes[id_],
+                seconds=_seconds(project, step),
+            )
+        )
     return views
 
 
@@ -92,7 +123,7 @@ def _last(project: Project, step: Step) -> Trace | None:
 
 def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[Reason]:
     if id_ in agenda.traces:
-        return [Reason("bytes-missing", "what it made is not here any more")]
+        return [Reason("output-missing", "what it made is not here any more")]
     last = _last(project, step)
     if last is None:
         if step.kind is Kind.FETCH:
@@ -112,7 +143,8 @@ def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[
         reasons.append(_reason(project, step, difference))
     for role in unknown:
         upstream = project.plan.steps[step.inputs[role].step].label
-        reasons.append(Reason("input-may-change", f"if what {upstream} makes has changed"))
+        text = f"if what {upstream} makes has changed"
+        reasons.append(Reason("input-changed", text, "", role, upstream, certain=False))
     return reasons
 
 
@@ -129,16 +161,22 @@ def _only(ingredients: Mapping[str, Plain], known: Mapping[str, Tree]) -> dict[s
 
 
 def _reason(project: Project, step: Step, difference: Difference) -> Reason:
-    top, _, rest = difference.path.partition(".")
-    where = ""
-    code: Code = "input-changed"
-    if top == "params":
-        code, where = "param-changed", _where(project, step, rest)
-    elif top == "tool":
-        code = "tool-changed"
-    elif top == "tree":
-        code = "source-moved"
-    return Reason(code, str(difference), where)
+    top, text = difference.at[0], str(difference)
+    match difference.at:
+        case ("params", setting, *_):
+            return Reason("param-changed", text, _where(project, step, setting))
+        case ("inputs", role, *_) if role in step.inputs:
+            upstream = project.plan.steps[step.inputs[role].step].label
+            return Reason("input-changed", text, "", role, upstream)
+        case ("tool", "revision"):
+            return Reason("kind-version-changed", text)
+    codes: Mapping[str, Code] = {
+        "tool": "tool-changed",
+        "tree": "source-moved",
+        "salt": "salt-changed",
+        "schema": "kind-version-changed",
+    }
+    return Reason(codes.get(top, "input-changed"), text)
 
 
 def _where(project: Project, step: Step, setting: str) -> str:

@@ -141,14 +141,14 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One ingredient that is not what it was: `path` is dotted, absent values are None."""
+    """One ingredient that is not what it was: `at` are the keys to it, absent values are None."""
 
-    path: str
+    at: tuple[str, ...]
     old: Plain
     new: Plain
 
     def __str__(self) -> str:
-        return f"{self.path}: {_shown(self.old)} -> {_shown(self.new)}"
+        return f"{'.'.join(self.at)}: {_shown(self.old)} -> {_shown(self.new)}"
 
 
 def explain(now: Plain, before: Plain, at: tuple[str, ...] = ()) -> Iterator[Difference]:
@@ -157,7 +157,7 @@ def explain(now: Plain, before: Plain, at: tuple[str, ...] = ()) -> Iterator[Dif
         for name in sorted({*now, *before}):
             yield from explain(now.get(name), before.get(name), (*at, name))
     elif now != before:
-        yield Difference(".".join(at), before, now)
+        yield Difference(at, before, now)
 
 
 def _shown(value: Plain) -> str:

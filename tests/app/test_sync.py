@@ -259,7 +259,7 @@ def test_dry_run_says_what_then_runs(space):
 
 def test_everything_is_said_to_run_in_an_empty_home(space):
     planned = json.loads(space.run("plan", "--json").stdout)
-    assert planned["summary"] == {"fresh": 0, "will_run": 5, "may_run": 0}
+    assert planned["summary"] == {"fresh": 0, "remote": 0, "will_run": 5, "may_run": 0}
     assert not (space.home / "quantized_models").exists()
 
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from ...app.explain import Outlook, outlook
 from ...app.project import Project
 from ...app.sync import Outcome
+from ...core.digest import Tree
 from ...core.events import Event, StepChanged
-from ...core.step import StepId
+from ...core.step import Kind, StepId
 from .. import words
 from ..python import raise_if_failed, run_sync
 from ..render import screen
-from .command import Command, add_json, add_targets, open_project, print_json
+from .command import Command, add_json, add_targets, open_project, plain_reason, print_json
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
@@ -184,17 +185,22 @@ def _print_plan(
             "kind": step.step.kind.value,
             "state": step.state,
             "key": step.key,
-            "reasons": [
-                {"code": r.code, "text": r.text, "where": r.where or None} for r in step.reasons
-            ],
-            "inputs": {role: labels.get(i.step) for role, i in step.step.inputs.items()},
-            "size_estimate": step.size,
+            "key_if_unchanged": step.key_if_unchanged,
+            "reasons": [plain_reason(reason) for reason in step.reasons],
+            "inputs": {
+                role: {"step": labels.get(item.step), "artifact": _digest(step.inputs[role])}
+                for role, item in step.step.inputs.items()
+            },
+            "outputs": [{"artifact": _digest(step.tree), "size_estimate": step.size}],
+            "cache": {"local": step.here, "remote": None},
             "seconds_estimate": step.seconds,
+            "pool": "net" if step.step.kind is Kind.FETCH else "cpu",
         }
         for step in steps
     ]
     summary = {
         "fresh": counts["fresh"],
+        "remote": 0,
         "will_run": counts["will-run"],
         "may_run": counts["may-run"],
     }
@@ -202,6 +208,10 @@ def _print_plan(
     targets = [{"target": name, "note": note or None} for name, note in notes.items()]
     fields = {"summary": summary, "targets": targets, "steps": listed, "disk": disk}
     print_json("plan/1", fields)
+
+
+def _digest(tree: Tree | None) -> str | None:
+    return tree.digest if tree is not None else None
 
 
 COMMANDS = (

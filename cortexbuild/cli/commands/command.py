@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...app.explain import Reason
 from ...app.project import Project
 from ...store.local import LocalStore
 from .. import wire
@@ -34,6 +35,18 @@ def print_json(schema: str, fields: Mapping[str, object]) -> None:
     document = {"schema": f"cortexbuild/{schema}", **fields}
     json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
     sys.stdout.write("\n")
+
+
+def plain_reason(reason: Reason) -> Mapping[str, object]:
+    """A reason as `plan --json` and `why --json` have it."""
+    return {
+        "code": reason.code,
+        "text": reason.text,
+        "where": reason.where or None,
+        "input": reason.input or None,
+        "upstream": reason.upstream or None,
+        "certain": reason.certain,
+    }
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:

@@ -21,6 +21,7 @@ from .command import (
     add_targets,
     open_project,
     open_store,
+    plain_reason,
     print_json,
     print_rows,
 )
@@ -45,7 +46,7 @@ def _why(args: argparse.Namespace) -> int:
                 "id": s.step.label,
                 "state": s.state,
                 "key": s.key,
-                "reasons": [{"code": r.code, "text": r.text, "where": r.where} for r in s.reasons],
+                "reasons": [plain_reason(reason) for reason in s.reasons],
             }
             for s in steps
         ]
