@@ -61,9 +61,9 @@ class StoreError(CortexError):
 
 
 class BuildFailed(CortexError):
-    """`failed` maps a step's label to what went wrong with it."""
+    """`failed` maps a step's label to what went wrong with it, `code` is the exit code."""
 
-    def __init__(self, failed: Mapping[str, str], *, hint: str = "") -> None:
+    def __init__(self, failed: Mapping[str, str], *, hint: str = "", code: int = 1) -> None:
         count = "1 step" if len(failed) == 1 else f"{len(failed)} steps"
         super().__init__(f"{count} failed: {', '.join(sorted(failed))}", hint=hint)
-        self.failed = failed
+        self.failed, self.exit_code = failed, code

@@ -73,7 +73,7 @@ SABOTAGES = (
     core("a name beats measured parameters", "policy", "_by_size(parameters) if parameters is not None else _by_name(name)", "_by_name(name)", "tests/core"),
     Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import build", "from ..store.local import LocalStore  # noqa\nfrom .build import build", "tests/arch"),
     Sabotage("a tool imports an engine at its top", "cortexbuild/tools/mlx.py", "import json\n", "import json\nimport mlx.core  # noqa\n", "tests/arch"),
-    Sabotage("new steps start after a failure", "cortexbuild/app/build.py", "if keep_going or not failed:", "if True:", "tests/app/test_sync.py"),
+    Sabotage("new steps start after a failure", "cortexbuild/app/build.py", "if after_failure == \"go-on\" or not failed:", "if True:", "tests/app/test_sync.py"),
     Sabotage("nothing starts while a cluster is starting", "cortexbuild/app/build.py", "room = max(executor.free(), 0 if running else 1)", "room = executor.free()", "tests/core/test_agenda_property.py"),
     Sabotage("a view is swapped though the model was judged bad", "cortexbuild/app/sync.py", "    if not wrong and not", "    if not", "tests/app/test_sync.py"),
     Sabotage("a name that is not ours is taken", "cortexbuild/store/views.py", "if os.path.lexists(path) and self.shows(target, format_) is None:", "if False:", "tests/app/test_sync.py"),

@@ -6,11 +6,15 @@ It knows neither why a step must run (`core/agenda.py`) nor how it runs (the exe
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal, TypeAlias
 
 from ..core.agenda import Agenda, Ready
 from ..core.events import Change, Emit, StepChanged
 from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId, Trace
+
+AfterFailure: TypeAlias = Literal["finish", "go-on", "stop"]
+"""`finish` what is running and start nothing new; `go-on` with all that can; or `stop` at once."""
 
 
 def build(
@@ -19,10 +23,10 @@ def build(
     job_of: Callable[[Ready], Job],
     emit: Emit,
     *,
-    keep_going: bool = False,
+    after_failure: AfterFailure = "finish",
 ) -> dict[StepId, Failure]:
-    """Run what must run. A failed step stops what needs it, and new ones unless `keep_going`;
-    what is running is always let finish. Gives the failures."""
+    """Run what must run. A failed step stops what needs it; what else it stops is up to
+    `after_failure`. Gives the failures."""
     failed: dict[StepId, Failure] = {}
     running = 0
 
@@ -33,14 +37,14 @@ def build(
         emit(StepChanged(id_, label, change, detail, seconds, size))
 
     while True:
-        if keep_going or not failed:
+        if after_failure == "go-on" or not failed:
             # Lost workers can make free() negative; a cluster still starting makes it zero.
             room = max(executor.free(), 0 if running else 1)
             for ready in agenda.take(room):
                 running += 1
                 say(ready.id, "started")
                 executor.start(job_of(ready))
-        if not running:
+        if not running or (failed and after_failure == "stop"):
             break
         done = executor.wait()
         running -= 1

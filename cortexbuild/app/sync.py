@@ -15,7 +15,7 @@ from ..core.judge import judge
 from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId, StepKey
 from ..errors import StoreError
-from .build import build
+from .build import AfterFailure, build
 from .project import Project
 
 
@@ -46,7 +46,7 @@ def sync(
     job_of: Callable[[Ready], Job],
     emit: Emit,
     *,
-    keep_going: bool = False,
+    after_failure: AfterFailure = "finish",
 ) -> Outcome:
     """Build what must be built, judge it, and let the views show what is good."""
     for target in targets:
@@ -56,7 +56,7 @@ def sync(
     for id_, step in project.plan.steps.items():
         if id_ in chosen and agenda.state(id_) in ("fresh", "unneeded"):
             emit(StepChanged(id_, step.label, "fresh"))
-    failed = build(agenda, executor, job_of, emit, keep_going=keep_going)
+    failed = build(agenda, executor, job_of, emit, after_failure=after_failure)
     synced = [_show(project, agenda, target) for target in targets]
     keys = {project.plan.steps[id_].label: trace.key for id_, trace in agenda.traces.items()}
     return Outcome(synced, _labelled(project, failed), keys)

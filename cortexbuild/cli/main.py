@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import traceback
 from pathlib import Path
 from types import FrameType
 
-from ..errors import CortexError
+from ..errors import CortexError, UsageError
 from ..version import VERSION
 from . import commands
 
@@ -21,6 +22,10 @@ def main(argv: list[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
+        if args.folder:
+            _enter(args.folder)
+        if args.no_color:
+            os.environ["NO_COLOR"] = "1"
         return int(args.run(args))
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -37,6 +42,13 @@ def main(argv: list[str] | None = None) -> int:
         traceback.print_exc()
         print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
         return BUG
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise UsageError(f"`-C {folder}`: {error.strerror}") from error
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -57,6 +69,8 @@ def _parser() -> argparse.ArgumentParser:
             "-m", "--manifest", type=Path, default=Path("cortex.yaml"), metavar="FILE",
             help="the manifest (default: cortex.yaml)",
         )  # fmt: skip
+        sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
+        sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
         command.arguments(sub)
     return parser
 

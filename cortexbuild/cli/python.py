@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from ..app import generate as app_generate
+from ..app.build import AfterFailure
 from ..app.project import Project
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
@@ -62,7 +63,8 @@ def run_sync(
     jobs: int | None,
     emit: Callable[[Event], None],
     *,
-    keep_going: bool = False,
+    after_failure: AfterFailure = "finish",
+    patience: float | None = None,
 ) -> Outcome:
     """One sync with the real parts; the last keys are kept for `why`."""
     store = wire.store_of(project)
@@ -73,9 +75,9 @@ def run_sync(
             project,
             tuple(targets),
             executor,
-            partial(wire.job_of, store, project.root, run),
+            partial(wire.job_of, store, project.root, run, patience),
             emit,
-            keep_going=keep_going,
+            after_failure=after_failure,
         )
     finally:
         executor.close()
@@ -90,5 +92,8 @@ def raise_if_failed(outcome: Outcome) -> None:
         if one.wrong and one.tree is not None:
             failed[one.target] = "; ".join(one.wrong)
     if failed:
+        # When several apply: wrong bytes, then a failed step, then a lock that was not obtained.
+        codes = {failure.code for failure in outcome.failed.values()}
+        code = 6 if 6 in codes else 4 if codes == {4} and len(failed) == len(outcome.failed) else 1
         hints = [failure.hint for failure in outcome.failed.values() if failure.hint]
-        raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else "")
+        raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else "", code=code)

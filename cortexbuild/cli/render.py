@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 from ..core.events import Event, Said, StepChanged, StepMoved
@@ -23,14 +25,17 @@ class Screen(Protocol):
 
 
 @contextmanager
-def screen(*, quiet: bool = False) -> Iterator[Screen]:
-    if quiet:
-        yield Quiet()
-    elif sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-        with LiveScreen().shown() as live:
-            yield live
+def screen(kind: str) -> Iterator[Screen]:
+    """`kind` is tty, plain, json or none; auto takes the first of these that fits the terminal."""
+    if kind == "auto":
+        live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        kind = "tty" if live else "plain"
+    if kind == "tty":
+        with LiveScreen().shown() as shown:
+            yield shown
     else:
-        yield PlainScreen()
+        plain: dict[str, type[Screen]] = {"plain": PlainScreen, "json": JsonScreen, "none": Quiet}
+        yield plain[kind]()
 
 
 class Quiet:
@@ -45,6 +50,14 @@ class PlainScreen:
         line = line_of(event)
         if line:
             print(line, file=sys.stderr, flush=True)
+
+
+class JsonScreen:
+    """One event a line, with its kind; for programs that follow a sync."""
+
+    def emit(self, event: Event) -> None:
+        line = {"event": type(event).__name__, **asdict(event)}
+        print(json.dumps(line), file=sys.stderr, flush=True)
 
 
 def line_of(event: Event) -> str:

@@ -157,11 +157,11 @@ def store_of(project: Project) -> LocalStore:
     return project.store
 
 
-def job_of(store: LocalStore, root: Path, run: Path, ready: Ready) -> Job:
+def job_of(store: LocalStore, root: Path, run: Path, patience: float | None, ready: Ready) -> Job:
     log = run / (ready.step.label.replace("/", "-").replace(":", "--") + ".log")
     return Job(
         ready.id, ready.key, ready.step, ready.ingredients, ready.inputs,
-        str(store.root), str(root), str(log),
+        str(store.root), str(root), str(log), patience,
     )  # fmt: skip
 
 

@@ -171,7 +171,11 @@ class Views(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A step ready to run anywhere: plain data, no open handles."""
+    """A step ready to run anywhere: plain data, no open handles.
+
+    `patience` is for how many seconds it waits for another process that makes the same; None
+    is for ever.
+    """
 
     id: StepId
     key: StepKey
@@ -181,6 +185,7 @@ class Job:
     store: str
     root: str
     log: str
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

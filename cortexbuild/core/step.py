@@ -132,11 +132,13 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a step did not succeed. `log` is the path of what it printed, or empty."""
+    """Why a step did not succeed. `log` is the path of what it printed, or empty; `code` is the
+    exit code that the error would end a command with."""
 
     message: str
     hint: str = ""
     log: str = ""
+    code: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,14 +27,14 @@ def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     """Make the step's output and record it, unless another process did while we waited."""
     store = LocalStore(Path(job.store))
     try:
-        with step_lock(store.root, job.key, job.step.label, say):
+        with step_lock(store.root, job.key, job.step.label, say, job.patience):
             found = store.trace(job.key, job.ingredients)
             if found is not None and store.has_tree(found.tree):
                 return Done(job.id, found, reused=True)
             return Done(job.id, _make(job, store, say, progress))
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
-        return Done(job.id, Failure(str(error), error.hint, job.log))
+        return Done(job.id, Failure(str(error), error.hint, job.log, error.exit_code))
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
         return Done(job.id, Failure(f"{type(error).__name__}: {error}", "", job.log))

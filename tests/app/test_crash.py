@@ -123,6 +123,16 @@ def test_eight_syncs_at_once_run_each_step_once(space):
     assert space.sync() == []
 
 
+def test_who_does_not_want_to_wait_is_told_who_is_busy(space):
+    space.manifest(t={"sleep": 6})
+    first = space.start("sync")
+    wait_for((space.home / "cutting").exists)
+    said = space.run("sync", "--no-wait", code=4).stderr
+    first.kill()
+    first.communicate()
+    assert "m:t/quantize is being made by pid" in said
+
+
 def test_who_waits_says_for_whom(space):
     space.manifest(t={"sleep": 4})
     first = space.start("sync")

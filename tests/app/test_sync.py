@@ -200,6 +200,14 @@ def test_keep_going_finishes_what_does_not_need_the_failed_step(space):
     assert not (space.home / "quantized_models" / "m--bad").exists()
 
 
+def test_fail_fast_ends_what_is_running(space):
+    space.manifest(a={"sleep": 60}, b={"fail": "raise"})
+    report = space.report("--fail-fast", code=1)
+    changes = {s["step"]: s["change"] for s in report["steps"]}
+    assert changes["m:b/quantize"] == "failed" and changes["m:a/validate"] == "skipped"
+    assert space.debris() == []
+
+
 def test_without_keep_going_nothing_new_starts_after_a_failure(space):
     space.manifest(**{"a": {"fail": "raise"}, "b": {"keep": 3}, "c": {"keep": 2}, "d": {"keep": 1}})
     space.run("sync", "-j", "1", code=1)

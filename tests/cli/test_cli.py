@@ -180,6 +180,26 @@ def test_recipes_are_listed_with_a_line_each_the_project_s_own_first(space):
     assert "ours" in space.run("recipes").stdout
 
 
+def test_a_failed_step_shows_the_last_lines_of_its_log(space):
+    space.manifest(t={"fail": "raise"})
+    said = space.run("sync", code=1).stderr
+    assert "  | ValueError: no scissors" in said and "  log:  " in said
+
+
+def test_progress_may_be_a_line_of_json_for_each_event(space):
+    said = space.run("sync", "--progress", "json").stderr.splitlines()
+    events = [json.loads(line) for line in said if line.startswith("{")]
+    assert {"StepChanged", "StepMoved"} == {event["event"] for event in events}
+
+
+def test_a_command_may_run_as_if_from_another_folder(space):
+    space.run("sync")
+    here = space.root
+    space.root = here.parent
+    assert space.run("path", "m:t", "-C", str(here)).stdout
+    assert "`-C nowhere`" in space.run("path", "m:t", "-C", "nowhere", code=2).stderr
+
+
 def test_talk_goes_to_stderr(space):
     said = space.run("sync")
     assert said.stdout == ""

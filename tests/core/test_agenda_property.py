@@ -129,7 +129,11 @@ class World:
         self.agenda_now = self.agenda()
         self.events = []
         return build(
-            self.agenda_now, self, lambda ready: ready, self.events.append, keep_going=keep_going
+            self.agenda_now,
+            self,
+            lambda ready: ready,
+            self.events.append,
+            after_failure="go-on" if keep_going else "finish",
         )
 
 

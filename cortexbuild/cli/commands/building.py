@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ...app.explain import Outlook, outlook
 from ...app.project import Project
@@ -26,9 +27,26 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
-    parser.add_argument(
-        "-k", "--keep-going", action="store_true", help="after a failure, go on with what can"
+    after = parser.add_mutually_exclusive_group()
+    after.add_argument(
+        "-k", "--keep-going", dest="after_failure", action="store_const", const="go-on",
+        default="finish", help="after a failure, go on with what does not need it",
+    )  # fmt: skip
+    after.add_argument(
+        "--fail-fast", dest="after_failure", action="store_const", const="stop",
+        help="after a failure, end what is running",
+    )  # fmt: skip
+    waiting = parser.add_mutually_exclusive_group()
+    waiting.add_argument(
+        "--lock-timeout", type=float, metavar="SEC", help="how long to wait for another process"
     )
+    waiting.add_argument(
+        "--no-wait", dest="lock_timeout", action="store_const", const=0.0, help="not at all"
+    )
+    parser.add_argument(
+        "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
+        help="how to show it; json is one event a line on stderr",
+    )  # fmt: skip
     parser.add_argument("-q", "--quiet", action="store_true", help="errors only")
 
 
@@ -45,14 +63,22 @@ def _sync(args: argparse.Namespace) -> int:
     if args.dry_run:
         return _show_plan(project, targets, as_json=args.json)
     changes: dict[StepId, StepChanged] = {}  # the last of each step
-    with screen(quiet=args.quiet or args.json) as shown:
+    kind = "none" if args.quiet or (args.json and args.progress == "auto") else args.progress
+    with screen(kind) as shown:
 
         def emit(event: Event) -> None:
             if isinstance(event, StepChanged):
                 changes[event.step] = event
             shown.emit(event)
 
-        outcome = run_sync(project, targets, args.jobs, emit, keep_going=args.keep_going)
+        outcome = run_sync(
+            project,
+            targets,
+            args.jobs,
+            emit,
+            after_failure=args.after_failure,
+            patience=args.lock_timeout,
+        )
     seconds = time.monotonic() - started
     if args.json:
         _print_sync(outcome, list(changes.values()), seconds)
@@ -86,11 +112,20 @@ def _print_failures(outcome: Outcome) -> None:
         if failure.hint:
             print(f"  hint: {failure.hint}", file=sys.stderr)
         if failure.log:
+            for line in _last_lines(Path(failure.log)):
+                print(f"  | {line}", file=sys.stderr)
             print(f"  log:  {failure.log}", file=sys.stderr)
     for one in outcome.targets:
         if one.tree is not None:
             for problem in one.wrong:
                 print(f"\n{one.target} is not good enough: {problem}", file=sys.stderr)
+
+
+def _last_lines(log: Path, most: int = 8) -> list[str]:
+    try:
+        return log.read_text(errors="replace").rstrip().splitlines()[-most:]
+    except OSError:
+        return []
 
 
 def _print_sync(outcome: Outcome, changes: Sequence[StepChanged], seconds: float) -> None:
