@@ -6,21 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
-from ..errors import LockError, ManifestError, UsageError
+from ..errors import LockError, UsageError
 from .digest import Plain, plain_number
 from .document import Path, did_you_mean, validate
 from .lock import Lock, Pinned
 from .manifest import Manifest, Model, Recipe, Target
 from .params import Params
-from .policy import choose_integer, choose_mlx
 from .ports import Tool, Toolbox
-from .routes import Leg, Route, find_route, planned_format
+from .resolve import chosen, path_of, recipe_of, route_of, tool_name
+from .routes import Leg, planned_format
 from .step import Input, Kind, Step, StepId, ToolId
 
 FETCH = ToolId("fetch", 1)
 FACTS, SOURCE, TEXT, MODEL, TOOLCHAIN = "facts", "source", "text", "model", "toolchain"
 LLAMA_CPP = "toolchain:llama.cpp"
-WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +72,6 @@ class Plan:
         return tuple(name for name in self.goals if name in chosen)
 
 
-def tool_name(tool: Tool) -> str:
-    """The name under which the lock keeps a tool's version."""
-    return f"{tool.name}/{tool.kind.value}/{tool.makes}"
-
-
 def make_plan(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
@@ -96,26 +90,6 @@ def make_plan(
     return draft.finished()
 
 
-def tools_of(
-    manifest: Manifest,
-    recipes: Mapping[str, Recipe],
-    sources: Mapping[str, Pinned],
-    toolbox: Toolbox,
-    *,
-    memory: int = 0,
-) -> Mapping[str, Tool]:
-    """The tools that the manifest's targets go through, by the name the lock uses."""
-    found: dict[str, Tool] = {}
-    for name, model, target in manifest.targets():
-        pinned = sources[model.source]
-        format_ = planned_format(pinned.facts)
-        target, _ = _chosen(manifest, name, target, pinned, memory)
-        route = _route(manifest, recipes, name, target, format_, toolbox)
-        tools = [toolbox.find("detect", Kind.DETECT, format_), *(leg.tool for leg in route.legs)]
-        found.update((tool_name(tool), tool) for tool in tools)
-    return found
-
-
 @dataclass(slots=True)
 class _Draft:
     manifest: Manifest
@@ -130,8 +104,8 @@ class _Draft:
     def add(self, name: str, model: Model, target: Target) -> None:
         pinned, origin = self._pinned(model.source), model.source
         format_ = planned_format(pinned.facts)
-        target, why = _chosen(self.manifest, name, target, pinned, self.memory)
-        route = _route(self.manifest, self.recipes, name, target, format_, self.toolbox)
+        target, why = chosen(self.manifest, name, target, pinned, self.memory)
+        route = route_of(self.manifest, self.recipes, name, target, format_, self.toolbox)
         model_name = name.partition(":")[0]
         source = self._fetch(origin, f"{model_name}/fetch", name)
         roles = {SOURCE: source, MODEL: source}
@@ -176,12 +150,12 @@ class _Draft:
         return Plan(steps, self.goals)
 
     def _params(self, leg: Leg, name: str, target: Target) -> Params:
-        recipe = _recipe(self.manifest, self.recipes, name, target)
+        recipe = recipe_of(self.manifest, self.recipes, name, target)
         where: Path = () if leg.number is None else ("steps", leg.number, "set")
         params: Params = validate(leg.tool.params, leg.settings, recipe.text, where)
         given = {k: v for k, v in target.set.items() if k in leg.tool.params.model_fields}
         if given and leg.number is not None:
-            at: Path = (*_path_of(name), "set")
+            at: Path = (*path_of(name), "set")
             params = validate(leg.tool.params, {**leg.settings, **given}, self.manifest.text, at)
         return params
 
@@ -222,80 +196,3 @@ def _family(format_: str) -> str:
     """What runs it and where it is shown: `mlx-4bit` is `mlx`."""
     family = format_.partition("-")[0]
     return family if family in ("mlx", "gguf") else format_
-
-
-def _path_of(name: str) -> Path:
-    model, _, target = name.partition(":")
-    return ("models", model, "targets", target)
-
-
-def _recipe(manifest: Manifest, recipes: Mapping[str, Recipe], name: str, target: Target) -> Recipe:
-    recipe = recipes.get(target.recipe)
-    if recipe is None:
-        raise ManifestError(
-            f"no recipe `{target.recipe}`",
-            where=manifest.place(*_path_of(name), "recipe"),
-            hint=did_you_mean(target.recipe, list(recipes), "`recipes/` has the known ones"),
-        )
-    return recipe
-
-
-def _chosen(
-    manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
-) -> tuple[Target, str]:
-    """The target with the recipe that `auto` or `auto-int` stands for, and why that one."""
-    if target.recipe not in ("auto", "auto-int"):
-        return target, ""
-    counted = pinned.facts.get("parameters")
-    parameters = counted if isinstance(counted, int) else None
-    policy = manifest.policy
-    try:
-        if target.recipe == "auto":
-            model = name.partition(":")[0]
-            choice = choose_mlx(parameters, model, policy.quantization, None, policy.optimization)
-        else:
-            available = manifest.resources.memory or memory
-            weights = sum(f.size for f in pinned.tree.files if f.path.endswith(WEIGHT_FILES))
-            choice = choose_integer(weights, available, parameters, policy.auto_quantize)
-    except UsageError as error:
-        where = manifest.place(*_path_of(name))
-        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
-    why = f"{target.recipe} chose {choice.recipe}: {choice.reason}"
-    return target.model_copy(update={"recipe": choice.recipe}), why
-
-
-def _route(
-    manifest: Manifest,
-    recipes: Mapping[str, Recipe],
-    name: str,
-    target: Target,
-    format_: str,
-    toolbox: Toolbox,
-) -> Route:
-    recipe = _recipe(manifest, recipes, name, target)
-    for number, item in enumerate(recipe.steps):
-        try:
-            toolbox.find(item.tool, Kind(item.do), format_)
-        except UsageError as error:
-            where = recipe.place("steps", number, "tool")
-            raise ManifestError(str(error), where=where, hint=error.hint) from error
-    merge = len(manifest.models[name.partition(":")[0]].adapters)
-    try:
-        route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
-    except UsageError as error:
-        where = manifest.place(*_path_of(name))
-        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
-    _check_settings(target, route, manifest, name)
-    return route
-
-
-def _check_settings(target: Target, route: Route, manifest: Manifest, name: str) -> None:
-    tools = [leg.tool for leg in route.legs if leg.number is not None]
-    known = sorted({key for tool in tools for key in tool.params.model_fields})
-    for setting in target.set:
-        if setting not in known:
-            raise ManifestError(
-                f"no step of recipe `{target.recipe}` has a setting `{setting}`",
-                where=manifest.place(*_path_of(name), "set", setting),
-                hint=did_you_mean(setting, known, f"it has {', '.join(known)}"),
-            )

@@ -11,8 +11,9 @@ from cortexbuild.core.digest import Digest, File, Tree
 from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned
 from cortexbuild.core.manifest import Manifest
-from cortexbuild.core.plan import make_plan, tools_of
+from cortexbuild.core.plan import make_plan
 from cortexbuild.core.ports import Toolbox
+from cortexbuild.core.resolve import tools_of
 from cortexbuild.core.step import ToolId
 from cortexbuild.errors import LockError, ManifestError
 from cortexbuild.tools import find_edges, find_tool

@@ -1,0 +1,120 @@
+"""Which recipe a target is built by, and on which route: what its names and its source say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import ManifestError, UsageError
+from .document import Path, did_you_mean
+from .lock import Pinned
+from .manifest import Manifest, Recipe, Target
+from .policy import choose_integer, choose_mlx
+from .ports import Tool, Toolbox
+from .routes import Route, find_route, planned_format
+from .step import Kind
+
+WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
+
+
+def tool_name(tool: Tool) -> str:
+    """The name under which the lock keeps a tool's version."""
+    return f"{tool.name}/{tool.kind.value}/{tool.makes}"
+
+
+def tools_of(
+    manifest: Manifest,
+    recipes: Mapping[str, Recipe],
+    sources: Mapping[str, Pinned],
+    toolbox: Toolbox,
+    *,
+    memory: int = 0,
+) -> Mapping[str, Tool]:
+    """The tools that the manifest's targets go through, by the name the lock uses."""
+    found: dict[str, Tool] = {}
+    for name, model, target in manifest.targets():
+        pinned = sources[model.source]
+        format_ = planned_format(pinned.facts)
+        target, _ = chosen(manifest, name, target, pinned, memory)
+        route = route_of(manifest, recipes, name, target, format_, toolbox)
+        tools = [toolbox.find("detect", Kind.DETECT, format_), *(leg.tool for leg in route.legs)]
+        found.update((tool_name(tool), tool) for tool in tools)
+    return found
+
+
+def path_of(name: str) -> Path:
+    model, _, target = name.partition(":")
+    return ("models", model, "targets", target)
+
+
+def recipe_of(
+    manifest: Manifest, recipes: Mapping[str, Recipe], name: str, target: Target
+) -> Recipe:
+    recipe = recipes.get(target.recipe)
+    if recipe is None:
+        raise ManifestError(
+            f"no recipe `{target.recipe}`",
+            where=manifest.place(*path_of(name), "recipe"),
+            hint=did_you_mean(target.recipe, list(recipes), "`recipes/` has the known ones"),
+        )
+    return recipe
+
+
+def chosen(
+    manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
+) -> tuple[Target, str]:
+    """The target with the recipe that `auto` or `auto-int` stands for, and why that one."""
+    if target.recipe not in ("auto", "auto-int"):
+        return target, ""
+    counted = pinned.facts.get("parameters")
+    parameters = counted if isinstance(counted, int) else None
+    policy = manifest.policy
+    try:
+        if target.recipe == "auto":
+            model = name.partition(":")[0]
+            choice = choose_mlx(parameters, model, policy.quantization, None, policy.optimization)
+        else:
+            available = manifest.resources.memory or memory
+            weights = sum(f.size for f in pinned.tree.files if f.path.endswith(WEIGHT_FILES))
+            choice = choose_integer(weights, available, parameters, policy.auto_quantize)
+    except UsageError as error:
+        where = manifest.place(*path_of(name))
+        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
+    why = f"{target.recipe} chose {choice.recipe}: {choice.reason}"
+    return target.model_copy(update={"recipe": choice.recipe}), why
+
+
+def route_of(
+    manifest: Manifest,
+    recipes: Mapping[str, Recipe],
+    name: str,
+    target: Target,
+    format_: str,
+    toolbox: Toolbox,
+) -> Route:
+    recipe = recipe_of(manifest, recipes, name, target)
+    for number, item in enumerate(recipe.steps):
+        try:
+            toolbox.find(item.tool, Kind(item.do), format_)
+        except UsageError as error:
+            where = recipe.place("steps", number, "tool")
+            raise ManifestError(str(error), where=where, hint=error.hint) from error
+    merge = len(manifest.models[name.partition(":")[0]].adapters)
+    try:
+        route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
+    except UsageError as error:
+        where = manifest.place(*path_of(name))
+        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
+    _check_settings(target, route, manifest, name)
+    return route
+
+
+def _check_settings(target: Target, route: Route, manifest: Manifest, name: str) -> None:
+    tools = [leg.tool for leg in route.legs if leg.number is not None]
+    known = sorted({key for tool in tools for key in tool.params.model_fields})
+    for setting in target.set:
+        if setting not in known:
+            raise ManifestError(
+                f"no step of recipe `{target.recipe}` has a setting `{setting}`",
+                where=manifest.place(*path_of(name), "set", setting),
+                hint=did_you_mean(setting, known, f"it has {', '.join(known)}"),
+            )
