@@ -18,7 +18,7 @@ WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
 
 def tool_name(tool: Tool) -> str:
     """The name under which the lock keeps a tool's version."""
-    return f"{tool.name}/{tool.kind.value}/{tool.makes}"
+    return f"{tool.name}/{tool.kind.value}/{tool.accepts[0]}"
 
 
 def tools_of(

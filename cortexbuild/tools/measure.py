@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from typing import Annotated
 
@@ -20,7 +21,7 @@ from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
 from ..runtimes import find_runtime
-from . import mlx
+from . import gguf, mlx, torch
 
 TOKENIZER_FILES = (
     "tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
@@ -37,6 +38,14 @@ class MeasureParams(Params):
 
 def measure_mlx(run: Run, params: MeasureParams) -> None:
     _measure(run, params, "mlx")
+
+
+def measure_gguf(run: Run, params: MeasureParams) -> None:
+    _measure(run, params, "gguf")
+
+
+def measure_torch(run: Run, params: MeasureParams) -> None:
+    _measure(run, params, "safetensors")
 
 
 def _measure(run: Run, params: MeasureParams, format_: str) -> None:
@@ -80,11 +89,16 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     """The built model must see the same tokens as its source, and the text must come back."""
     from transformers import AutoTokenizer
 
+    if not (run.inputs["source"] / "tokenizer.json").exists() and not any(
+        run.inputs["source"].glob("*.model")
+    ):
+        return {"tokens": len(model.encode(text)), "compared": False, "first_difference": None}
     with tempfile.TemporaryDirectory() as folder:
         for path in run.inputs["source"].iterdir():
             shutil.copy(path, folder)
         # The class of a tokenizer may be named by the model's configuration alone.
-        shutil.copy(run.inputs["model"] / "config.json", folder)
+        if (config := run.inputs["model"] / "config.json").exists():
+            shutil.copy(config, folder)
         source = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     expected, got = list(source(text)["input_ids"]), model.encode(text)
     differs = [n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b]
@@ -98,16 +112,31 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     }
 
 
-def _mlx_engine() -> Mapping[str, str]:
-    names = ("transformers", "tokenizers")
-    return {**mlx.engine(), **{name: version(name) for name in names}}
+def _torch_engine() -> Mapping[str, str]:
+    return torch.versions("torch", "safetensors")
+
+
+def _with_tokenizers(engine: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
+    return {**engine(), **{name: version(name) for name in ("transformers", "tokenizers")}}
+
+
+def _tool(
+    run: Callable[[Run, MeasureParams], None],
+    accepts: tuple[str, ...],
+    engine: Callable[[], Mapping[str, str]],
+    more: tuple[str, ...] = (),
+) -> Tool:
+    return Tool(
+        "measure", Kind.VALIDATE, MeasureParams, run, revision=1,
+        accepts=accepts, makes="measures", wants=("source", "text"),
+        reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
+        predict=lambda _params, _size: 1000, determinism="best-effort",
+    )  # fmt: skip
 
 
 TOOLS = (
-    Tool(
-        "measure", Kind.VALIDATE, MeasureParams, measure_mlx, revision=1,
-        accepts=("mlx", "mlx-*"), makes="measures", wants=("source", "text"),
-        reads={"source": TOKENIZER_FILES}, engine=_mlx_engine, predict=lambda _params, _size: 1000,
-        determinism="best-effort",
-    ),
-)  # fmt: skip
+    _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine),
+    # A GGUF has no config.json, which may be what names the class of the source's tokenizer.
+    _tool(measure_gguf, ("gguf", "gguf-*"), gguf.engine, ("config.json",)),
+    _tool(measure_torch, ("safetensors", "int8", "int4"), _torch_engine),
+)

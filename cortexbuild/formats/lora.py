@@ -1,0 +1,185 @@
+"""What a LoRA adapter adds to which weight, by its configuration and header. Reads no data.
+
+The layouts are those of PEFT (adapter_model.safetensors) and of mlx-lm (adapters.safetensors).
+What is not plain LoRA on linear layers is refused by its name.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import ToolError
+from .adapters import adapter_in
+from .foreign import shown
+from .listing import local_files, read_object
+from .safetensors import TensorInfo, read_header
+
+FLOATS = ("BF16", "F16", "F32")
+
+_PEFT_PREFIX = "base_model.model."
+_PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+"""PEFT's `init_lora_weights` that leave the weights of the base as they were. The others begin by
+taking something out of them, so that the adapter does not fit the published base."""
+
+_REFUSED: Mapping[str, str] = {
+    "use_dora": "DoRA",
+    "modules_to_save": "modules trained as a whole (`modules_to_save`)",
+    "lora_bias": "LoRA of biases (`lora_bias`)",
+    "trainable_token_indices": "trained tokens (`trainable_token_indices`)",
+    "target_parameters": "LoRA of parameters (`target_parameters`)",
+    "layer_replication": "repeated layers (`layer_replication`)",
+    "alora_invocation_tokens": "LoRA that is invoked (`alora_invocation_tokens`)",
+    "use_qalora": "QALoRA",
+    "use_bdlora": "BD-LoRA",
+    "arrow_config": "Arrow",
+    "monteclora_config": "MonteCLoRA",
+}
+"""Settings of PEFT's LoraConfig whose result is no sum of weight and B @ A."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """`scale` times B @ A, to be added to the weight `target`, or the transpose of it.
+
+    `down` is A and `up` is B. PEFT stores them as [rank, in] and [out, rank]; `stored_across`
+    means as mlx-lm does, the other way round. `transposed` means that the weight is [in, out].
+    """
+
+    target: str
+    file: Path
+    down: TensorInfo
+    up: TensorInfo
+    scale: float
+    stored_across: bool = False
+    transposed: bool = False
+
+    def check(self, weight: TensorInfo) -> None:
+        """Raises ToolError when it does not fit the weight."""
+        down, up = self.down.shape, self.up.shape
+        if self.stored_across:
+            down, up = down[::-1], up[::-1]
+        made: tuple[int, ...] = ()
+        if len(down) == len(up) == 2 and down[0] == up[1]:
+            made = (down[1], up[0]) if self.transposed else (up[0], down[1])
+        if weight.shape != made:
+            raise ToolError(
+                f"{shown(self.down.name)} {list(self.down.shape)} and {shown(self.up.name)} "
+                f"{list(self.up.shape)} do not fit {shown(self.target)} {list(weight.shape)}",
+                hint="is this the model that the adapter was trained on?",
+            )
+        if weight.dtype not in FLOATS:
+            raise ToolError(f"{shown(self.target)} is {weight.dtype}, which takes no adapter")
+
+
+def read_adapter(folder: Path) -> Sequence[Delta]:
+    """All that an adapter adds, by the names of the weights.
+
+    Raises ToolError for what cannot be merged, IntegrityError for a damaged file.
+    """
+    files = local_files(folder)
+    name = adapter_in(files)
+    config = read_object(files, "adapter_config.json")
+    if name is None or config is None or not name.endswith(".safetensors"):
+        raise ToolError(
+            "expected adapter_config.json and weights in safetensors, as PEFT and mlx-lm write "
+            f"them; found {', '.join(sorted(files.sizes)) or 'nothing'}"
+        )
+    file = folder / name
+    tensors = read_header(file).tensors
+    for info in tensors.values():
+        if info.dtype not in FLOATS:
+            raise ToolError(f"{shown(info.name)} is {info.dtype}, which no adapter is")
+    found = _peft(config, file, tensors) if "peft_type" in config else _mlx(config, file, tensors)
+    if not found:
+        raise ToolError(f"{name} is empty")
+    return found
+
+
+def _peft(
+    config: Mapping[str, Any], file: Path, tensors: Mapping[str, TensorInfo]
+) -> Sequence[Delta]:
+    _refuse_peft(config)
+    pairs = _pairs(tensors, ".lora_A.weight", ".lora_B.weight")
+    found = []
+    for module, (down, up) in pairs.items():
+        module = module.removeprefix(_PEFT_PREFIX)
+        rank = _of_pattern(config.get("rank_pattern"), module, config.get("r"))
+        alpha = _of_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha"))
+        if rank != down.shape[0]:
+            raise ToolError(f"{shown(down.name)} is of rank {down.shape[0]}, and not of {rank}")
+        scale = _number(alpha, "lora_alpha") / (
+            math.sqrt(rank) if config.get("use_rslora") else rank
+        )
+        transposed = bool(config.get("fan_in_fan_out"))
+        found.append(Delta(f"{module}.weight", file, down, up, scale, transposed=transposed))
+    return found
+
+
+def _mlx(
+    config: Mapping[str, Any], file: Path, tensors: Mapping[str, TensorInfo]
+) -> Sequence[Delta]:
+    kind = str(config.get("fine_tune_type", "lora"))
+    if kind != "lora":
+        raise _refused({"dora": "DoRA", "full": "a whole fine-tuned model"}.get(kind, kind))
+    settings = config.get("lora_parameters")
+    scale = _number(settings.get("scale") if isinstance(settings, dict) else None, "scale")
+    pairs = _pairs(tensors, ".lora_a", ".lora_b")
+    return [
+        Delta(f"{module}.weight", file, down, up, scale, stored_across=True)
+        for module, (down, up) in pairs.items()
+    ]
+
+
+def _refuse_peft(config: Mapping[str, Any]) -> None:
+    if config["peft_type"] != "LORA":
+        raise _refused(str(config["peft_type"]))
+    for setting, what in _REFUSED.items():
+        if config.get(setting):
+            raise _refused(what)
+    if (bias := config.get("bias", "none")) != "none":
+        raise _refused(f"trained biases (`bias: {bias}`)")
+    if (start := config.get("init_lora_weights", True)) not in _PLAIN_STARTS:
+        raise _refused(f"LoRA that changed its base first (`init_lora_weights: {start}`)")
+
+
+def _pairs(
+    tensors: Mapping[str, TensorInfo], down: str, up: str
+) -> Mapping[str, tuple[TensorInfo, TensorInfo]]:
+    """A and B of each module; every tensor has to be one of them."""
+    for name in tensors:
+        if not name.endswith((down, up)):
+            raise _refused(f"{shown(name)} in it, which is not LoRA of a linear layer")
+    found = {}
+    for name, info in tensors.items():
+        module = name.removesuffix(down).removesuffix(up)
+        other = module + (up if name.endswith(down) else down)
+        if other not in tensors:
+            raise ToolError(f"{shown(name)} is there, and {shown(other)} is not")
+        if name.endswith(down):
+            found[module] = (info, tensors[other])
+    return found
+
+
+def _of_pattern(patterns: object, module: str, otherwise: object) -> Any:
+    """The value for a module, as PEFT finds it (`peft.utils.other.get_pattern_key`)."""
+    table = patterns if isinstance(patterns, dict) else {}
+    keys = (key for key in table if re.match(rf"(.*\.)?({key})$", module))
+    return table.get(next(keys, None), otherwise)
+
+
+def _number(value: object, name: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ToolError(f"adapter_config.json says no number for `{name}`")
+    return value
+
+
+def _refused(what: str) -> ToolError:
+    return ToolError(
+        f"it has {what}, and only plain LoRA of linear layers can be merged",
+        hint="merge it with the library that trained it, and build from the result",
+    )

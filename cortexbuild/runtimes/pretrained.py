@@ -1,0 +1,120 @@
+"""Load a Hugging Face folder with transformers: offline, quietly, every weight accounted for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..errors import ToolError
+
+HINT = "pip install 'cortexbuild[torch]'"
+NOISY = ("torch.utils._pytree", "torchao", "bitsandbytes", "transformers")
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """No warnings and no progress bars of the libraries', whose settings are put back after."""
+    try:
+        import torch  # noqa: F401  (it sets up its own logging when it is imported)
+        from transformers.utils import logging as bars
+    except ImportError as error:
+        raise ToolError(f"{error.name} is not installed", hint=HINT) from error
+    levels = {name: logging.getLogger(name).level for name in NOISY}
+    had_bars = bars.is_progress_bar_enabled()
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        if had_bars:
+            bars.enable_progress_bar()
+
+
+def load_model(folder: Path, **how: Any) -> Any:
+    """A causal language model in the dtype of its weights; `how` goes to `from_pretrained`.
+
+    transformers fills in at random what a folder does not have, and leaves out what the model
+    does not know. Both are a ToolError here, and so is all else that keeps it from loading.
+    """
+    with _loading():
+        from transformers import AutoModelForCausalLM
+
+        model, found = AutoModelForCausalLM.from_pretrained(
+            str(folder), output_loading_info=True, **{**_LOCAL, "dtype": "auto", **how}
+        )
+    for what in ("missing", "unexpected", "mismatched"):
+        if names := sorted(map(str, found[f"{what}_keys"])):
+            raise ToolError(f"{len(names)} {what} weights; the first is `{names[0]}`")
+    return model.eval()
+
+
+def load_tokenizer(folder: Path) -> Any:
+    with _loading():
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(str(folder), **_LOCAL)
+
+
+def is_tied(folder: Path) -> bool:
+    """Whether the output layer of the model is its embedding."""
+    with _loading():
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(str(folder), **_LOCAL)
+    return bool(getattr(config.get_text_config(decoder=True), "tie_word_embeddings", False))
+
+
+def load_exact(folder: Path) -> Any:
+    """The model in float32, its weights dequantized to what they stand for."""
+    import torch
+
+    model = load_model(folder)
+    for name, module in list(model.named_modules()):
+        weight = getattr(module, "weight", None)
+        if weight is None or not is_quantized(weight):
+            continue
+        plain = _dequantized(weight)
+        linear = torch.nn.Linear(plain.shape[1], plain.shape[0], module.bias is not None)
+        linear.weight = torch.nn.Parameter(plain, requires_grad=False)
+        if module.bias is not None:
+            linear.bias = module.bias
+        model.set_submodule(name, linear)
+    # The model's own method refuses to; but what was quantized in it is no more.
+    return torch.nn.Module.float(model)
+
+
+def is_quantized(weight: Any) -> bool:
+    """bitsandbytes says it in an attribute, torchao by a class of its own."""
+    import torch
+
+    return hasattr(weight, "quant_state") or type(weight.data) is not torch.Tensor
+
+
+def _dequantized(weight: Any) -> Any:
+    import torch
+
+    if hasattr(weight, "quant_state"):
+        from bitsandbytes.functional import dequantize_4bit
+
+        return dequantize_4bit(weight.data, weight.quant_state).float()
+    return weight.dequantize(torch.float32)
+
+
+_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+@contextmanager
+def _loading() -> Iterator[None]:
+    with quiet():
+        try:
+            yield
+        except (ImportError, OSError, ValueError, RuntimeError) as error:
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            hint = HINT if isinstance(error, ImportError) else ""
+            raise ToolError(f"transformers cannot load it: {said}", hint=hint) from error

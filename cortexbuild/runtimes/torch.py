@@ -1,0 +1,124 @@
+"""Run a model in Hugging Face's layout, quantized or not, with PyTorch and transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.ports import Runtime, Sampling
+from ..errors import ToolError
+from .pretrained import load_exact, load_model, load_tokenizer, quiet
+from .sampling import choose
+from .stopping import until_stop
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+OVERLAP = 6
+"""Tokens of the prompt that are decoded again with what follows: spaces and letters of several
+bytes depend on the tokens before them."""
+
+UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+
+
+class TorchModel:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._tokenizer = load_tokenizer(folder)
+        self._model = load_model(folder)
+        self._exact: Any = None
+
+    def encode(self, text: str) -> list[int]:
+        with quiet():  # it warns of texts that are longer than the context
+            return list(self._tokenizer.encode(text))
+
+    def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
+        ids = self._prompt(prompt, sampling)
+        pieces = self._pieces(ids, self._tokens(ids, sampling))
+        yield from until_stop(pieces, sampling.stop)
+
+    def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Computed with the weights dequantized to float32, as for every other format.
+
+        So this tells of the weights alone, and not of the precision of this machine's kernels.
+        """
+        import torch
+
+        if self._exact is None:
+            self._exact = load_exact(self._folder)
+        with torch.inference_mode():
+            scores = self._exact(input_ids=torch.tensor([list(tokens)])).logits[0]
+        found: NDArray[np.float32] = scores.float().numpy()
+        return found
+
+    def _tokens(self, ids: Sequence[int], sampling: Sampling) -> Iterator[int]:
+        import numpy as np
+
+        random = np.random.default_rng(sampling.seed)
+        stops = self._stop_tokens()
+        text, read, cache = list(ids), list(ids), None
+        for _ in range(sampling.max_tokens):
+            scores, cache = self._step(read, cache)
+            token = choose(scores, text, sampling, random)
+            if token in stops:
+                return
+            yield token
+            text.append(token)
+            read = [token] if cache is not None else text
+
+    def _step(self, ids: Sequence[int], cache: Any) -> tuple[NDArray[np.float32], Any]:
+        """The scores of the next token, and the cache to go on from.
+
+        A model without such a cache is given the whole text again.
+        """
+        import torch
+
+        with torch.inference_mode():
+            out = self._model(
+                input_ids=torch.tensor([list(ids)], device=self._model.device),
+                past_key_values=cache, use_cache=True,
+            )  # fmt: skip
+        scores: NDArray[np.float32] = out.logits[0, -1].float().cpu().numpy()
+        return scores, getattr(out, "past_key_values", None)
+
+    def _pieces(self, prompt: Sequence[int], tokens: Iterable[int]) -> Iterator[str]:
+        before, new = list(prompt[-OVERLAP:]), []
+        for token in tokens:
+            new.append(token)
+            piece = self._decode([*before, *new])[len(self._decode(before)) :]
+            if piece and not piece.endswith(UNFINISHED):
+                yield piece
+                before, new = new, []
+        if new and (piece := self._decode([*before, *new])[len(self._decode(before)) :]):
+            yield piece
+
+    def _decode(self, ids: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)
+        return text
+
+    def _stop_tokens(self) -> set[int]:
+        config = getattr(self._model, "generation_config", None)
+        named = getattr(config, "eos_token_id", None)
+        stops = set(named if isinstance(named, list) else [named])
+        return {token for token in (*stops, self._tokenizer.eos_token_id) if token is not None}
+
+    def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:
+        if not sampling.chat:
+            ids = self.encode(prompt)
+        elif not getattr(self._tokenizer, "chat_template", None):
+            raise ToolError("this model has no chat template", hint="leave `--chat` out")
+        else:
+            said = [{"role": "user", "content": prompt}]
+            ids = self._tokenizer.apply_chat_template(
+                said, add_generation_prompt=True, return_dict=False
+            )
+        if not ids:
+            raise ToolError("the prompt is empty", hint="give the model something to go on from")
+        return list(ids)
+
+
+RUNTIME = Runtime(
+    formats=("safetensors", "int8", "int4", "torchao-8bit", "bnb-nf4"), load=TorchModel
+)

