@@ -6,6 +6,7 @@ With the `gguf` package, and so that `gguf_tensors` reads back what was meant.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
@@ -15,22 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ToolError
-from .gguf_fields import ARCHITECTURES, check_same, fields_of
+from .gguf_fields import ARCHITECTURES, Factors, check_same, fields_of
 from .gguf_layout import names_in_gguf
+from .gguf_metadata import write_fields, write_specials
 from .gguf_tensors import read_config
 from .layers_mlx import MlxLayer, affine_pieces, numbers_of, read_affine
-from .listing import local_files, read_object
 from .names import Place
 from .packing_gguf import BLOCK, BLOCK_BYTES, to_q4_1
 from .packing_mlx import Affine
 from .packing_rows import to_gguf_rows
 from .rounding import widened
 from .safetensors_tensors import Stored
-from .tokenizer_to_gguf import Vocabulary, read_vocabulary
+from .tokenizer_to_gguf import read_vocabulary
 
 _WIDTHS = {"F32": 4, "F16": 2, "BF16": 2}
 _PLAIN = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-_FILE_TYPE, _QUANTIZATION_VERSION = 3, 2  # MOSTLY_Q4_1; GGML_QNT_VERSION of ggml.h
 _UNPACK = "`unpack` it, convert it to GGUF, and quantize that"
 
 
@@ -66,33 +66,39 @@ def write_gguf(
     Raises ToolError for a family or tokenizer that is not supported, for layers packed in other
     than 4 bits, and for scales that are not float16 numbers.
     """
-    plan = _plan(config, layers)
-    embedding = next(it for it in plan if it.name == "token_embd.weight")
-    vocabulary = read_vocabulary(source, embedding.layer.shape[0])
-    fields, factors = fields_of({**config, "vocab_size": embedding.layer.shape[0]})
     import gguf
 
-    writer = gguf.GGUFWriter(path, ARCHITECTURES[config["model_type"]])
-    _write_fields(writer, fields, vocabulary)
-    _write_specials(writer, source, config, vocabulary)
+    plan = _plan(config, layers)
+    size = next(it.layer.shape[0] for it in plan if it.name == "token_embd.weight")
+    vocabulary = read_vocabulary(source, size)
+    fields, factors = fields_of({**config, "vocab_size": size})
+    with closing(gguf.GGUFWriter(path, ARCHITECTURES[config["model_type"]])) as writer:
+        write_fields(writer, fields, vocabulary)
+        write_specials(writer, source, config, vocabulary)
+        _announce(writer, factors, plan)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        for numbers in factors.values():
+            writer.write_tensor_data(numbers)
+        done, total = 0, sum(it.nbytes for it in plan)
+        for it in plan:
+            writer.write_tensor_data(_data(it, tensors))
+            progress(done := done + it.nbytes, total)
+    check_same(config, read_config(path))
+
+
+def _announce(writer: Any, factors: Factors, plan: list[_Tensor]) -> None:
+    import gguf
+
     for name, numbers in factors.items():
         writer.add_tensor_info(name, numbers.shape, numbers.dtype, numbers.nbytes)
     for it in plan:
         kind = gguf.GGMLQuantizationType[it.type]
-        shape = (*it.layer.shape[:-1], it.row_bytes) if it.type == "Q4_1" else it.layer.shape
-        dtype = np.dtype("u1") if it.type == "Q4_1" else np.dtype(f"f{_WIDTHS[it.type]}")
+        is_packed = it.type == "Q4_1"
+        shape = (*it.layer.shape[:-1], it.row_bytes) if is_packed else it.layer.shape
+        dtype = np.dtype("u1" if is_packed else f"f{_WIDTHS[it.type]}")
         writer.add_tensor_info(it.name, shape, dtype, it.nbytes, raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    done, total = 0, sum(it.nbytes for it in plan)
-    for numbers in factors.values():
-        writer.write_tensor_data(numbers)
-    for it in plan:
-        writer.write_tensor_data(_data(it, tensors))
-        progress(done := done + it.nbytes, total)
-    writer.close()
-    check_same(config, read_config(path))
 
 
 def _plan(config: Mapping[str, Any], layers: list[MlxLayer]) -> list[_Tensor]:
@@ -151,53 +157,3 @@ def _without_idle_scales(affine: Affine) -> Affine:
     grouped = affine.weight.reshape(*affine.scales.shape, -1)
     scales = affine.scales * grouped.any(axis=-1)
     return replace(affine, scales=scales)
-
-
-def _write_fields(
-    writer: Any, fields: Mapping[str, int | float | str | bool], vocabulary: Vocabulary
-) -> None:
-    named = {
-        **fields,
-        "general.type": "model",
-        "general.file_type": _FILE_TYPE,
-        "general.quantization_version": _QUANTIZATION_VERSION,
-        "tokenizer.ggml.model": vocabulary.model,
-        "tokenizer.ggml.pre": vocabulary.pre,
-    }
-    if vocabulary.adds_space is not None:
-        named["tokenizer.ggml.add_space_prefix"] = vocabulary.adds_space
-    if vocabulary.strips and fields["general.architecture"] == "phi3":
-        named["general.name"] = "phi-3"  # by this name llama.cpp knows that spaces are stripped
-    named.pop("general.architecture")  # the writer's own
-    for key, value in named.items():
-        if isinstance(value, bool):
-            writer.add_bool(key, value)
-        elif isinstance(value, int):
-            writer.add_uint32(key, value)
-        elif isinstance(value, float):
-            writer.add_float32(key, value)
-        else:
-            writer.add_string(key, value)
-    writer.add_token_list(vocabulary.tokens)
-    writer.add_token_types(vocabulary.types)
-    if vocabulary.scores is not None:
-        writer.add_token_scores(vocabulary.scores)
-    if vocabulary.merges is not None:
-        writer.add_token_merges(vocabulary.merges)
-
-
-def _write_specials(
-    writer: Any, source: Path, config: Mapping[str, Any], vocabulary: Vocabulary
-) -> None:
-    import gguf
-
-    special = gguf.SpecialVocab(source, n_vocab=len(vocabulary.tokens))
-    special.add_special_token = {"bos": vocabulary.adds_bos, "eos": vocabulary.adds_eos}
-    special.add_to_gguf(writer, quiet=True)
-    # Other tokens that end a turn, which llama.cpp would know by their text alone.
-    generation = read_object(local_files(source), "generation_config.json") or {}
-    found = generation.get("eos_token_id", config.get("eos_token_id"))
-    ends = found if isinstance(found, list) else []
-    others = [number for number in ends if number != special.special_token_ids.get("eos")]
-    for name, number in zip(("eot", "eom"), others, strict=False):
-        writer.add_uint32(f"tokenizer.ggml.{name}_token_id", number)

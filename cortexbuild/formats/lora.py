@@ -152,6 +152,9 @@ def _pairs(
 ) -> Mapping[str, tuple[TensorInfo, TensorInfo]]:
     """A and B of each module; every tensor has to be one of them."""
     for name in tensors:
+        if ".lora_embedding_" in name or ".lora_magnitude_vector" in name:
+            raise _refused("DoRA" if "magnitude" in name else "LoRA of embeddings")
+    for name in tensors:
         if not name.endswith((down, up)):
             raise _refused(f"{shown(name)} in it, which is not LoRA of a linear layer")
     found = {}

@@ -51,6 +51,7 @@ def load_model(folder: Path, **how: Any) -> Any:
     for what in ("missing", "unexpected", "mismatched"):
         if names := sorted(map(str, found[f"{what}_keys"])):
             raise ToolError(f"{len(names)} {what} weights; the first is `{names[0]}`")
+    _check_packed(model)
     return model.eval()
 
 
@@ -68,6 +69,23 @@ def is_tied(folder: Path) -> bool:
 
         config = AutoConfig.from_pretrained(str(folder), **_LOCAL)
     return bool(getattr(config.get_text_config(decoder=True), "tie_word_embeddings", False))
+
+
+def _check_packed(model: Any) -> None:
+    """What transformers does not compare: packed weights have the shape of their layer.
+
+    bitsandbytes repacks them for CPUs with AVX512-BF16, and fails in the forward pass where it
+    cannot (`_convert_weight_packed_for_cpu`, 0.50); its other kernels take any shape.
+    """
+    for name, module in model.named_modules():
+        state = getattr(getattr(module, "weight", None), "quant_state", None)
+        if state is None:
+            continue
+        rows, columns = module.out_features, module.in_features
+        if tuple(state.shape) != (rows, columns):
+            raise ToolError(f"`{name}` is {list(state.shape)}, and not {[rows, columns]}")
+        if rows % _BLOCK_ROWS or columns % state.blocksize:
+            module.support_avx512bf16_for_cpu = False
 
 
 def load_exact(folder: Path) -> Any:
@@ -106,6 +124,7 @@ def _dequantized(weight: Any) -> Any:
     return weight.dequantize(torch.float32)
 
 
+_BLOCK_ROWS = 32
 _LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 

@@ -49,8 +49,9 @@ class TorchModel:
         if self._exact is None:
             self._exact = load_exact(self._folder)
         with torch.inference_mode():
-            scores = self._exact(input_ids=torch.tensor([list(tokens)])).logits[0]
-        found: NDArray[np.float32] = scores.float().numpy()
+            ids = torch.tensor([list(tokens)], device=self._exact.device)
+            scores = self._exact(input_ids=ids).logits[0]
+        found: NDArray[np.float32] = scores.float().cpu().numpy()
         return found
 
     def _tokens(self, ids: Sequence[int], sampling: Sampling) -> Iterator[int]:

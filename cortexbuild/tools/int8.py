@@ -123,7 +123,7 @@ def _check_left(model: Any) -> None:
         raise ToolError(
             f"{share:.0%} of its weights are not in linear layers and would stay as they are; "
             f"the first are `{next(iter(left))}`",
-            hint="mixtures of experts can be built as MLX or GGUF",
+            hint="build it as MLX or GGUF, which pack these too",
         )
 
 

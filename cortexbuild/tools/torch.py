@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 HINT = "pip install 'cortexbuild[torch]'"
 ZIP = b"PK\x03\x04"
+DAMAGED = (
+    RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError,
+    AssertionError,
+)  # fmt: skip
+"""What `torch.load` has been seen to raise, or may, for bytes that are not its own."""
+
 DTYPES: Mapping[str, str] = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16",
     "uint32": "U32", "int32": "I32", "uint64": "U64", "int64": "I64", "float16": "F16",
@@ -138,7 +144,7 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
     # PyTorch's own name for it, since nothing here unpickles.
     except torch.serialization.pickle.UnpicklingError as error:
         raise _refused(path.name, str(error)) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, TypeError, AttributeError) as error:
+    except DAMAGED as error:
         what = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ToolError(
             f"{path.name}: not a file of PyTorch weights, or a damaged one ({what})",
@@ -156,10 +162,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _refused(name: str, said: str) -> ToolError:
-    found = re.search(r"GLOBAL ([\w.]+)|Unsupported class ([\w.]+)", said)
-    named = f" (it names `{found[1] or found[2]}`)" if found else ""
+    found = re.search(r"GLOBAL ([\w.]+)", said)
+    named = f" (it names `{found[1]}`)" if found else ""
     return ToolError(
-        f"{name}: loading it would run code{named}, so it was refused; none of it ran",
+        f"{name}: loading it could run code{named}, so it was refused; none of it ran",
         hint="ask its author for safetensors",
     )
 
