@@ -14,8 +14,8 @@ import numpy as np
 
 from ..errors import ToolError
 from .gguf import GgufHeader, GgufTensor, read_header
-from .names import Place, place
-from .names_tables import NAMINGS, ROPE_TENSORS
+from .names import Place, naming_of, place
+from .names_tables import ROPE_TENSORS
 from .packing_floats import FloatName, smallest_exact
 
 BLOCK_BITS: Mapping[str, int] = {"Q4_0": 4, "Q4_1": 4, "Q8_0": 8}
@@ -63,7 +63,7 @@ def names_in_gguf(config: Mapping[str, Any]) -> dict[str, tuple[str, Place]]:
 
     Raises ToolError for a family that is not known.
     """
-    layers, stems = int(config["num_hidden_layers"]), NAMINGS[str(config["model_type"])].layer
+    layers, stems = int(config["num_hidden_layers"]), naming_of(config).layer
     inner = (f"blk.{layer}.{stem}" for layer in range(layers) for stem in stems)
     found = {}
     for stem in ("token_embd", "output_norm", "output", *inner):

@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ToolError
 from .cards import read_card
 from .complete import check_complete, is_left_out
+from .layers_mlx import expert_stacks
 from .listing import Files, read_object
 from .names import tensors_expected
 from .names_tables import NAMINGS
@@ -72,6 +73,26 @@ def packed_layers(
     if not found:
         raise ToolError("no layer of this model is packed as GPTQ or AWQ pack", hint=_START)
     return found
+
+
+def stacked_layers(
+    layers: Mapping[str, PackedLayer], config: Mapping[str, Any]
+) -> dict[str, list[PackedLayer]]:
+    """The layers by the name of their weight in mlx-lm, where the experts of a matrix are one.
+
+    Raises ToolError when experts of one matrix are packed in different ways, or not all of them.
+    """
+    stacks = expert_stacks(config) if is_known(config) else {}
+    found: dict[str, list[PackedLayer]] = {}
+    for stack, names in stacks.items():
+        inside = [layers[name] for name in names if name in layers]
+        forms = {(it.rows, it.columns, it.bits, it.group_size) for it in inside}
+        if inside and (len(inside) < len(names) or len(forms) > 1):
+            raise ToolError(f"the experts of `{stack}` are not packed alike", hint=_START)
+        if inside:
+            found[stack] = inside
+    experts = {name for names in stacks.values() for name in names}
+    return found | {name: [it] for name, it in layers.items() if name not in experts}
 
 
 def read_layer(tensors: Mapping[str, Stored], layer: PackedLayer) -> ZeroPointed:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from ..core.step import Kind
 from ..errors import ToolError
 from ..formats.files import Weights, weights
 from ..formats.listing import local_files
-from ..formats.safetensors import read_header, write_header
+from ..formats.settled import settle_header
 from ..formats.shards import read_safetensors
 from ..runtimes.pretrained import is_quantized, is_tied, load_model, quiet
 from .torch import copy_others, versions
@@ -35,6 +36,7 @@ MOST_LEFT = 0.01
 are less; the experts of a mixture, which are no linear layers to transformers, are most of it."""
 
 SHARD_SIZE = "5GB"
+THREADS = 4
 
 
 class QuantizeParams(Params):
@@ -55,7 +57,8 @@ def quantize_with(run: Run, choose: Callable[[str, bool], Any]) -> None:
     dtype = _dtype(source, config, found)
     with quiet():
         how = choose(dtype, is_tied(source))
-    model = load_model(source, dtype=dtype, quantization_config=how)
+    with fixed_threads():
+        model = load_model(source, dtype=dtype, quantization_config=how)
     _check_left(model)
     with quiet():
         model.save_pretrained(run.out, max_shard_size=SHARD_SIZE)
@@ -67,6 +70,20 @@ def quantize_with(run: Run, choose: Callable[[str, bool], Any]) -> None:
 
 def engine() -> Mapping[str, str]:
     return versions("torch", "torchao", "transformers", "safetensors")
+
+
+@contextmanager
+def fixed_threads() -> Iterator[None]:
+    """As many threads on every machine: sums are split between them, and so differ in their last
+    bits with their number. INT4's scales would be other ones with other cores."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(THREADS)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _int8(dtype: str, tied: bool) -> Any:  # noqa: ARG001
@@ -132,33 +149,12 @@ def _tidy(out: Path, config: dict[str, Any], dtype: str) -> None:
     made = json.loads((out / "config.json").read_text())
     for path in out.iterdir():
         if path.suffix == ".safetensors":
-            _settle_header(path)
+            settle_header(path)
         elif not path.name.endswith(".safetensors.index.json"):
             path.unlink()
     config.pop("torch_dtype", None)  # the older name
     config |= {"dtype": dtype, "quantization_config": made["quantization_config"]}
     (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-
-
-def _settle_header(path: Path) -> None:
-    """Sort a file's metadata. torchao fills it from a set and the library writes it from a hash
-    table, so without this two runs give two files."""
-    header = read_header(path)
-    entries = [(t.name, t.dtype, t.shape) for t in header.tensors.values()]
-    metadata = {key: _settled(header.metadata[key]) for key in sorted(header.metadata)}
-    settled = write_header(entries, metadata)
-    assert len(settled) == header.size, "the same header in another order is as long"
-    with path.open("r+b") as stream:
-        stream.write(settled)
-
-
-def _settled(text: str) -> str:
-    if not text.startswith("{"):
-        return text
-    table = json.loads(text)
-    if "_tensor_data_names" in table:
-        table["_tensor_data_names"] = sorted(table["_tensor_data_names"])
-    return json.dumps(table, sort_keys=True)
 
 
 def _try(folder: Path) -> None:

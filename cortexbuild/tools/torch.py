@@ -29,11 +29,8 @@ if TYPE_CHECKING:
 
 HINT = "pip install 'cortexbuild[torch]'"
 ZIP = b"PK\x03\x04"
-DAMAGED = (
-    RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError,
-    AssertionError,
-)  # fmt: skip
-"""What `torch.load` has been seen to raise, or may, for bytes that are not its own."""
+DAMAGED = (RuntimeError, OSError, EOFError, LookupError, ValueError, TypeError, AttributeError)
+"""What `torch.load` raises for bytes that are not its own."""
 
 DTYPES: Mapping[str, str] = {
     "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16",

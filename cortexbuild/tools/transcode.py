@@ -94,8 +94,8 @@ def zero_pointed_to_mlx(run: Run, params: ToMlxParams) -> None:
     config, tensors = read_config(source), open_tensors(source)
     layers = layers_gptq.packed_layers(tensors, config, local_files(source))
     others = layers_gptq.other_tensors(tensors, layers, config)
-    _refuse_act_order(tensors, layers)
-    stacks = _stacked(layers, config)
+    _refuse_groups(tensors, layers)
+    stacks = layers_gptq.stacked_layers(layers, config)
     main: FloatName = params.dtype or "float16"
     packed = {}
     for name, parts in stacks.items():
@@ -138,36 +138,21 @@ def _entries(packed: Mapping[str, Packing]) -> list[Entry]:
     return [entry for name, it in packed.items() for entry in it.entries(name)]
 
 
-def _stacked(
-    layers: Mapping[str, PackedLayer], config: Mapping[str, object]
-) -> dict[str, list[PackedLayer]]:
-    """The layers by their name in mlx-lm; of experts all that are one stack there."""
-    from ..formats.layers_gptq import is_known
-    from ..formats.layers_mlx import expert_stacks
-
-    stacks = expert_stacks(config) if is_known(config) else {}
-    found: dict[str, list[PackedLayer]] = {}
-    for stack, names in stacks.items():
-        if inside := [layers[name] for name in names if name in layers]:
-            found[stack] = inside
-        forms = {(it.rows, it.columns, it.bits, it.group_size) for it in inside}
-        if inside and (len(inside) < len(names) or len(forms) > 1):
-            raise ToolError(f"the experts of `{stack}` are not packed alike", hint=_REQUANTIZE)
-    experts = {name for names in stacks.values() for name in names}
-    return found | {name: [it] for name, it in layers.items() if name not in experts}
-
-
-def _refuse_act_order(tensors: Mapping[str, Stored], layers: Mapping[str, PackedLayer]) -> None:
+def _refuse_groups(tensors: Mapping[str, Stored], layers: Mapping[str, PackedLayer]) -> None:
+    """Before anything is written, refuse groups that MLX cannot express."""
+    from ..formats.packing_mlx import GROUP_SIZES
     from ..formats.packing_zeros import is_consecutive
 
     for layer in layers.values():
-        order = tensors.get(f"{layer.module}.g_idx")
         size = layer.group_size or layer.columns
+        order = tensors.get(f"{layer.module}.g_idx")
         if order is not None and not is_consecutive(order.numbers, size):
-            raise ToolError(
-                f"`{layer.module}` is grouped by activations (act-order), which MLX cannot express",
-                hint=_REQUANTIZE,
-            )
+            what = "groups in the order of activations (act-order)"
+        elif size not in GROUP_SIZES or layer.columns % size:
+            what = f"groups of {size} in rows of {layer.columns}"
+        else:
+            continue
+        raise ToolError(f"`{layer.module}` has {what}, which MLX has not", hint=_REQUANTIZE)
 
 
 def _exact(tensors: Mapping[str, Stored], layers: list[PackedLayer]) -> FloatName:

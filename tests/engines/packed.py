@@ -263,13 +263,15 @@ def write_family(folder, family):
                 weights += torch.randn_like(weights) * 0.2
     # Half precision, but kept as float32: what comes out can then be the same.
     model.half().float().save_pretrained(folder)
+    like = MODEL
     if config["model_type"].startswith("qwen"):
-        from cortexbuild.formats.tokenizer_tables import WORDS
+        like = folder.parent.parent / "qwen-tokenizer"
+        if not like.exists():
+            from cortexbuild.formats.tokenizer_tables import WORDS
 
-        byte_level_tokenizer(folder, WORDS["qwen2"].pre_tokenizer(), config["model_type"])
-    else:
-        for name in ("tokenizer.json", "tokenizer_config.json", "tokenizer.model"):
-            shutil.copy(MODEL / name, folder)
+            byte_level_tokenizer(like, WORDS["qwen2"].pre_tokenizer(), "qwen2")
+    for path in like.glob("tokenizer*"):
+        shutil.copy(path, folder)
     return folder
 
 

@@ -253,9 +253,10 @@ def built(tmp_path_factory):
         for seed in ("1", "2"):
             patch.setenv("PYTHONHASHSEED", seed)
             patch.setenv("OMP_NUM_THREADS", seed)
-            sources = {name: MODEL for name in ("int8", "int4")}
+            sources = {"int8": MODEL, "int4": MODEL}
             if seed == "1":
-                sources |= {f"{n}-{s}": work / s for n in sources for s in ("untied", "sharded")}
+                other = [(n, s) for n in ("int8", "int4") for s in ("untied", "sharded")]
+                sources |= {f"{n}-{s}": work / s for n, s in other}
             cases = {name: (str(path), str(work / seed / name)) for name, path in sources.items()}
             digests.append(run_script(QUANTIZE, json.dumps(cases)))
     return work / "1", digests
@@ -269,6 +270,26 @@ def test_two_runs_give_the_same_bytes(built):
     _, (first, second) = built
     assert {name: first[name] for name in second} == second
     assert all("error" not in said for said in first.values()), first
+
+
+THREADS = """
+import json, torch
+from cortexbuild.tools.int8 import fixed_threads
+numbers = [torch.randn(100_000, generator=torch.Generator().manual_seed(n)).abs() for n in range(20)]
+said = []
+for threads in (1, 2):
+    torch.set_num_threads(threads)
+    with fixed_threads():
+        fixed = [float(some.mean()) for some in numbers]
+    said.append([fixed, [float(some.mean()) for some in numbers], torch.get_num_threads()])
+print(json.dumps(said))
+"""
+
+
+def test_sums_do_not_depend_on_the_number_of_cores():
+    (first, alone, one), (second, together, two) = run_script(THREADS)
+    assert first == second and (one, two) == (1, 2)
+    assert alone != together, "then there is nothing to fix"
 
 
 def test_only_weights_and_config_differ_from_the_source(built):

@@ -156,7 +156,7 @@ for name, case in cases.items():
     packed, meant = write_packed(work / name, source, name.split()[0], **case)
     out = made(zero_pointed_to_mlx, packed, work / f"{name}-mlx", exact)
     less = made(zero_pointed_to_mlx, packed, work / f"{name}-half", half)
-    if source is MODEL:
+    if name == "awq real":
         load(str(out))
     usual = {n: w.astype("f2").astype("f4") for n, w in float_tensors(source).items()}
     folder = save_by_hand(work / f"{name}-by-hand", source, meant)
@@ -164,11 +164,12 @@ for name, case in cases.items():
         "unequal": unequal(unstacked(numbers_by_mlx(out)), {**usual, **meant}),
         "quantization": {k: v for k, v in quantization(out).items() if v is not False},
         "dtypes": [dtypes(out), dtypes(less)],
-        "error": far(by_mlx(out, tokens), by_transformers(folder, tokens)),
     }
+    if source is not small:
+        scores = by_mlx(out, tokens)
+        said["zero pointed"][name]["error"] = far(scores, by_transformers(folder, tokens))
     if source is MODEL:
-        found = divergence(by_mlx(out, tokens), by_mlx(less, tokens))
-        said["zero pointed"][name]["rounding"] = found
+        said["zero pointed"][name]["rounding"] = divergence(scores, by_mlx(less, tokens))
 
 # -- every family
 tokens = (np.arange(100)[None] * 37) % VOCABULARY
@@ -234,7 +235,7 @@ def test_gptq_and_awq_are_the_same_numbers_in_mlx(said):
     assert len(said["zero pointed"]) == 7
     for name, found in said["zero pointed"].items():
         assert found["unequal"] == [], name
-        assert found["error"] < 1e-4, name
+        assert found.get("error", 0) < 1e-4, name
         assert found.get("rounding", 0) < 1e-5, name
         assert found["dtypes"][1] == ["float16", "uint32"], name
         if "symmetric" in name:
@@ -308,8 +309,8 @@ def gptq(bits=4, order=None, groups=2):
 @pytest.mark.parametrize(
     ("pack", "message"),
     [
-        (gptq(order=np.arange(64) % 2), "is grouped by activations (act-order), which MLX"),
-        (gptq(groups=4), "MLX has no affine group of 16"),
+        (gptq(order=np.arange(64) % 2), "groups in the order of activations (act-order)"),
+        (gptq(groups=4), "has groups of 16 in rows of 64, which MLX has not"),
     ],
 )
 def test_gptq_that_mlx_cannot_express_is_refused(tmp_path, pack, message):
