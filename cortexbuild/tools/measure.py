@@ -21,7 +21,7 @@ from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
 from ..runtimes import find_runtime
-from . import gguf, mlx, torch
+from . import mlx
 
 TOKENIZER_FILES = (
     "tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
@@ -112,8 +112,16 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     }
 
 
+def _gguf_engine() -> Mapping[str, str]:
+    from .gguf import engine  # a plan of other formats does without it
+
+    return engine()
+
+
 def _torch_engine() -> Mapping[str, str]:
-    return torch.versions("torch", "safetensors")
+    from .torch import versions
+
+    return versions("torch", "safetensors")
 
 
 def _with_tokenizers(engine: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
@@ -137,6 +145,6 @@ def _tool(
 TOOLS = (
     _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine),
     # A GGUF has no config.json, which may be what names the class of the source's tokenizer.
-    _tool(measure_gguf, ("gguf", "gguf-*"), gguf.engine, ("config.json",)),
+    _tool(measure_gguf, ("gguf", "gguf-*"), _gguf_engine, ("config.json",)),
     _tool(measure_torch, ("safetensors", "int8", "int4"), _torch_engine),
 )

@@ -247,7 +247,8 @@ def test_an_mlx_source_is_taken_as_it_is(shipped, models):
         "      t: {recipe: mlx-4bit, set: {tokens: 64}}\n",
     )
     assert "lossless: the weights of the source as they are" in models.run("plan").stdout
-    assert models.steps() == ["evaluation/fetch", "m:t/validate"]  # its bytes are in the store
+    ran = [step for step in models.steps() if step.startswith("m")]
+    assert ran == ["m:t/validate"]  # its bytes are in the store
     (weights,) = (models.home / "mlx_models" / "m--t").glob("*.safetensors")
     assert weights.samefile(view / "model.safetensors")
 
