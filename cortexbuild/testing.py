@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .core.digest import File, Tree
-from .core.plan import FETCH, Goal, Plan
+from .core.plan import Goal, Plan
 from .core.ports import Run, Tool
-from .core.step import Kind, Step
+from .core.step import FETCH, Kind, Step
 from .formats.files import model_files
 from .store.hashing import sums_of
 

@@ -98,6 +98,10 @@ SABOTAGES = (
     Sabotage("a duplicate key wins in silence", "cortexbuild/cli/yamlfile.py", "            if name in own:", "            if False:", "tests/cli"),
     Sabotage("aliases unfold without end", "cortexbuild/cli/yamlfile.py", "if self._parts > MOST_PARTS:", "if False:", "tests/cli"),
     Sabotage("half of a stop string is let out", "cortexbuild/runtimes/stopping.py", "keep = max((_overlap(held, stop) for stop in stops), default=0)", "keep = 0", "tests/runtimes"),
+    Sabotage("the first stop to begin ends the text", "cortexbuild/runtimes/stopping.py", "_, start = min(found)", "start = min(at for _, at in found)", "tests/runtimes"),
+    Sabotage("a forced step takes what is there", "cortexbuild/exec/worker.py", ' and job.again == "no"', "", "tests/app/test_scope.py"),
+    Sabotage("a forced result replaces the first unasked", "cortexbuild/exec/worker.py", 'replace=job.again == "replace"', 'replace=job.again != "no"', "tests/app/test_scope.py"),
+    Sabotage("what stands on a forced step is not looked at again", "cortexbuild/core/agenda.py", "        if id_ in self._forced:  # and", "        if id_ in self._forced and self._find(key, ingredients) is None:  # and", "tests/app/test_scope.py"),
 )  # fmt: skip
 
 

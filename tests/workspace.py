@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -77,6 +78,8 @@ class Workspace:
         return subprocess.Popen(
             [*CLI, *args], cwd=self.root, env=self.environment(), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            # A shell starts what it puts in the background with interrupts ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
 
     def run(self, *args: str, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -8,13 +8,14 @@ from typing import Literal, TypeAlias
 
 from ..core.agenda import Agenda
 from ..core.digest import Plain, Tree
+from ..core.plan import Scope
 from ..core.step import Difference, Kind, Step, StepId, StepKey, Trace, explain, spec_digest
 from .project import Project
 
 State: TypeAlias = Literal["fresh", "will-run", "may-run"]
 Code: TypeAlias = Literal[
     "never-built", "source-moved", "input-changed", "param-changed", "tool-changed",
-    "kind-version-changed", "salt-changed", "output-missing",
+    "kind-version-changed", "salt-changed", "output-missing", "forced",
 ]  # fmt: skip
 """The closed set of reasons for which a step runs."""
 
@@ -57,10 +58,10 @@ class Outlook:
     seconds: float | None
 
 
-def outlook(project: Project, targets: tuple[str, ...]) -> list[Outlook]:
-    """Every step that the targets stand on, in plan order."""
-    agenda = project.agenda(targets)
-    names = {id_ for target in targets for id_ in project.plan.chain(target)}
+def outlook(project: Project, scope: Scope) -> list[Outlook]:
+    """Every step that a build of that scope stands on, in plan order."""
+    agenda, forced = project.agenda(scope), project.plan.forced(scope)
+    names = set(project.plan.chain(project.plan.ends(scope)))
     known = project.store.known_specs([spec_digest(s.spec) for s in project.plan.steps.values()])
     sizes: dict[StepId, int] = {}
     views = []
@@ -70,6 +71,8 @@ def outlook(project: Project, targets: tuple[str, ...]) -> list[Outlook]:
         state = _state(agenda, id_, ever_done=spec_digest(step.spec) in known)
         sizes[id_] = _size(project, agenda, id_, step, sizes)
         reasons = _reasons(project, agenda, id_, step) if state != "fresh" else []
+        if id_ in forced:
+            reasons = [Reason("forced", "is forced to")]
         tree = agenda.tree(id_)
         views.append(
             Outlook(

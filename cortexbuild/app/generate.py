@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.digest import Tree
+from ..core.plan import Scope
 from ..core.ports import LoadedModel
 from ..errors import IntegrityError, ToolError, UsageError
 from .project import Project
@@ -43,7 +44,7 @@ def look(project: Project, target: str) -> Built | None:
     shown = project.views.shows(target, goal.format)
     if shown is None:
         return None
-    agenda = project.agenda((target,))
+    agenda = project.agenda(Scope((target,)))
     path = project.views.path(target, goal.format)
     tree = agenda.tree(goal.model) if agenda.is_done(target) else None
     if tree is not None and tree.digest == shown:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.lock import Lock
 from ..core.manifest import Manifest, Recipe
-from ..core.plan import LLAMA_CPP, TOOLCHAIN
+from ..core.planner import LLAMA_CPP, TOOLCHAIN
 from ..core.ports import Looks, Source, Toolbox
 from ..core.resolve import tools_of
 from ..core.step import ToolId

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..core.agenda import Agenda
 from ..core.manifest import Manifest, Recipe
-from ..core.plan import Plan
+from ..core.plan import Plan, Scope
 from ..core.ports import Runtime, Store, Tool, Views
 from ..core.step import Step, StepKey
 
@@ -27,5 +27,11 @@ class Project:
     find_step_tool: Callable[[Step], Tool]
     last: Mapping[str, StepKey]
 
-    def agenda(self, targets: tuple[str, ...]) -> Agenda:
-        return Agenda(self.plan, targets, self.store.trace, self.store.has_tree)
+    def agenda(self, scope: Scope) -> Agenda:
+        return Agenda(
+            self.plan,
+            self.plan.ends(scope),
+            self.store.trace,
+            self.store.has_tree,
+            forced=self.plan.forced(scope),
+        )

@@ -12,6 +12,7 @@ from ..core.agenda import Agenda, Ready
 from ..core.digest import Tree
 from ..core.events import Emit, StepChanged
 from ..core.judge import judge
+from ..core.plan import Scope
 from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId, StepKey
 from ..errors import StoreError
@@ -41,23 +42,26 @@ class Outcome:
 
 def sync(
     project: Project,
-    targets: tuple[str, ...],
+    scope: Scope,
     executor: Executor,
     job_of: Callable[[Ready], Job],
     emit: Emit,
     *,
     after_failure: AfterFailure = "finish",
 ) -> Outcome:
-    """Build what must be built, judge it, and let the views show what is good."""
-    for target in targets:
+    """Build what must be built, judge it, and let the views show what is good.
+
+    When the scope ends early, a target that is not complete is left out of the outcome.
+    """
+    for target in scope.targets:
         project.views.check_ours(target, project.plan.goals[target].format)
-    agenda = project.agenda(targets)
-    chosen = {id_ for target in targets for id_ in project.plan.chain(target)}
-    for id_, step in project.plan.steps.items():
-        if id_ in chosen and agenda.state(id_) in ("fresh", "unneeded"):
-            emit(StepChanged(id_, step.label, "fresh"))
+    agenda = project.agenda(scope)
+    for id_ in project.plan.chain(project.plan.ends(scope)):
+        if agenda.state(id_) in ("fresh", "unneeded"):
+            emit(StepChanged(id_, project.plan.steps[id_].label, "fresh"))
     failed = build(agenda, executor, job_of, emit, after_failure=after_failure)
-    synced = [_show(project, agenda, target) for target in targets]
+    shown = [t for t in scope.targets if scope.until is None or agenda.is_done(t)]
+    synced = [_show(project, agenda, target) for target in shown]
     keys = {project.plan.steps[id_].label: trace.key for id_, trace in agenda.traces.items()}
     return Outcome(synced, _labelled(project, failed), keys)
 

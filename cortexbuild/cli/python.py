@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from ..app import generate as app_generate
 from ..app.build import AfterFailure
@@ -14,6 +15,7 @@ from ..app.project import Project
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
 from ..core.events import Event
+from ..core.plan import Scope
 from ..core.ports import LoadedModel, Sampling
 from ..errors import BuildFailed
 from . import wire
@@ -47,7 +49,7 @@ def sync(
     Raises BuildFailed when a step failed or a target was judged bad; the others are built.
     """
     project = open_manifest(manifest)
-    outcome = run_sync(project, project.plan.select(targets), jobs, lambda _: None)
+    outcome = run_sync(project, Scope(project.plan.select(targets)), jobs, lambda _: None)
     raise_if_failed(outcome)
     return {one.target: one.path for one in outcome.targets}
 
@@ -59,12 +61,13 @@ def load(target: str, *, manifest: str | Path = "cortex.yaml") -> Model:
 
 def run_sync(
     project: Project,
-    targets: Sequence[str],
+    scope: Scope,
     jobs: int | None,
     emit: Callable[[Event], None],
     *,
     after_failure: AfterFailure = "finish",
     patience: float | None = None,
+    again: Literal["compare", "replace"] = "compare",
 ) -> Outcome:
     """One sync with the real parts; the last keys are kept for `why`."""
     store = wire.store_of(project)
@@ -73,9 +76,11 @@ def run_sync(
     try:
         outcome = app_sync(
             project,
-            tuple(targets),
+            scope,
             executor,
-            partial(wire.job_of, store, project.root, run, patience),
+            partial(
+                wire.job_of, store, project.root, run, patience, project.plan.forced(scope), again
+            ),
             emit,
             after_failure=after_failure,
         )

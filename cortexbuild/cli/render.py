@@ -17,25 +17,28 @@ from . import words
 if TYPE_CHECKING:
     from rich.table import Table
 
-WORDS = {"built": "ok", "reused": "same", "failed": "FAIL", "skipped": "skip"}
-
 
 class Screen(Protocol):
     def emit(self, event: Event) -> None: ...
 
 
 @contextmanager
-def screen(kind: str) -> Iterator[Screen]:
-    """`kind` is tty, plain, json or none; auto takes the first of these that fits the terminal."""
+def screen(kind: str, *, verbose: bool = False) -> Iterator[Screen]:
+    """`kind` is tty, plain, json or none; auto takes the first of these that fits the terminal.
+
+    A `verbose` one also says what starts and what is fresh.
+    """
     if kind == "auto":
         live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         kind = "tty" if live else "plain"
     if kind == "tty":
-        with LiveScreen().shown() as shown:
+        with LiveScreen(verbose).shown() as shown:
             yield shown
     else:
-        plain: dict[str, type[Screen]] = {"plain": PlainScreen, "json": JsonScreen, "none": Quiet}
-        yield plain[kind]()
+        plain: dict[str, Screen] = {
+            "plain": PlainScreen(verbose), "json": JsonScreen(), "none": Quiet()
+        }  # fmt: skip
+        yield plain[kind]
 
 
 class Quiet:
@@ -46,8 +49,11 @@ class Quiet:
 class PlainScreen:
     """One line for each step that ended."""
 
+    def __init__(self, verbose: bool) -> None:
+        self._verbose = verbose
+
     def emit(self, event: Event) -> None:
-        line = line_of(event)
+        line = line_of(event, self._verbose)
         if line:
             print(line, file=sys.stderr, flush=True)
 
@@ -60,7 +66,7 @@ class JsonScreen:
         print(json.dumps(line), file=sys.stderr, flush=True)
 
 
-def line_of(event: Event) -> str:
+def line_of(event: Event, verbose: bool = False) -> str:
     match event:
         case StepChanged(change="built"):
             return f"  ok    {event.label}  {words.size(event.size)}  {words.time(event.seconds)}"
@@ -70,6 +76,10 @@ def line_of(event: Event) -> str:
             return f"  FAIL  {event.label}  {event.detail}"
         case StepChanged(change="skipped"):
             return f"  skip  {event.label}  needs a step that failed"
+        case StepChanged(change="started") if verbose:
+            return f"  run   {event.label}"
+        case StepChanged(change="fresh") if verbose:
+            return f"  fresh {event.label}"
         case Said(text=text):
             return f"  note  {text}"
         case _:
@@ -79,10 +89,11 @@ def line_of(event: Event) -> str:
 class LiveScreen:
     """The running steps, with bytes, rate and time left; finished ones scroll above them."""
 
-    def __init__(self) -> None:
+    def __init__(self, verbose: bool) -> None:
         from rich.console import Console
         from rich.live import Live
 
+        self._verbose = verbose
         self._console = Console(stderr=True, highlight=False)
         self._running: dict[str, tuple[float, int, int]] = {}
         self._live = Live(
@@ -104,7 +115,7 @@ class LiveScreen:
                 self._running[event.label] = (time.monotonic(), 0, 0)
             else:
                 self._running.pop(event.label, None)
-        if line := line_of(event):
+        if line := line_of(event, self._verbose):
             style = "red" if line.startswith("  FAIL") else ""
             self._live.console.print(line, style=style, markup=False)
 

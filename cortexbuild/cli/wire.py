@@ -6,8 +6,9 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
+from typing import Literal
 
 from ..app.pin import pin
 from ..app.project import Project
@@ -15,9 +16,9 @@ from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.manifest import Manifest, Recipe
-from ..core.plan import make_plan
+from ..core.planner import make_plan
 from ..core.ports import Job, Toolbox
-from ..core.step import StepKey
+from ..core.step import StepId, StepKey
 from ..exec.local import LocalExecutor
 from ..runtimes import find_runtime
 from ..sources import find_source
@@ -157,11 +158,14 @@ def store_of(project: Project) -> LocalStore:
     return project.store
 
 
-def job_of(store: LocalStore, root: Path, run: Path, patience: float | None, ready: Ready) -> Job:
+def job_of(
+    store: LocalStore, root: Path, run: Path, patience: float | None,
+    forced: Set[StepId], again: Literal["compare", "replace"], ready: Ready,
+) -> Job:  # fmt: skip
     log = run / (ready.step.label.replace("/", "-").replace(":", "--") + ".log")
     return Job(
         ready.id, ready.key, ready.step, ready.ingredients, ready.inputs,
-        str(store.root), str(root), str(log), patience,
+        str(store.root), str(root), str(log), patience, again if ready.id in forced else "no",
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ For every step that is wanted, in this order (`_look`):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -40,21 +40,27 @@ class Ready:
 
 
 class Agenda:
-    """The state of one build. `find_trace` looks a key up; `is_here` tells of a tree's bytes."""
+    """The state of one build that makes `ends`.
+
+    `find_trace` looks a key up; `is_here` tells of a tree's bytes. What is `forced` runs whether
+    or not it has a trace.
+    """
 
     def __init__(
         self,
         plan: Plan,
-        targets: Iterable[str],
+        ends: Iterable[StepId],
         find_trace: FindTrace,
         is_here: IsHere,
         *,
+        forced: Set[StepId] = frozenset(),
         salt: str = "",
     ) -> None:
         self.plan = plan
         self.traces: dict[StepId, Trace] = {}
         self.keys: dict[StepId, StepKey] = {}
-        self._find, self._is_here, self._salt = find_trace, is_here, salt
+        self._find, self._is_here = find_trace, is_here
+        self._forced, self._salt = forced, salt
         self._trees = {id_: s.tree for id_, s in plan.steps.items() if s.tree is not None}
         self._wanted: dict[StepId, bool] = {}  # and whether its bytes are wanted
         self._waiters: dict[StepId, set[StepId]] = {}
@@ -64,11 +70,8 @@ class Agenda:
         self._ran: set[StepId] = set()
         self._failed: set[StepId] = set()
         self._ready: dict[StepId, Ready] = {}
-        for target in targets:
-            goal = plan.goals[target]
-            self._want(goal.model, bytes_=True)
-            for check in goal.checks:
-                self._want(check, bytes_=True)
+        for id_ in (*ends, *(id_ for id_ in plan.steps if id_ in forced)):
+            self._want(id_, bytes_=True)
 
     def take(self, count: int) -> Sequence[Ready]:
         """Up to `count` steps that may start; they count as started."""
@@ -162,6 +165,8 @@ class Agenda:
         return []
 
     def _find_done(self, id_: StepId, key: StepKey, ingredients: Ingredients) -> bool:
+        if id_ in self._forced:  # and not yet run: then it is never looked at again
+            return False
         tree, trace = self._trees.get(id_), self._find(key, ingredients)
         if tree is None and trace is None:
             return False

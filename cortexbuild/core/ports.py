@@ -174,7 +174,8 @@ class Job:
     """A step ready to run anywhere: plain data, no open handles.
 
     `patience` is for how many seconds it waits for another process that makes the same; None
-    is for ever.
+    is for ever. With `again` it runs even if it was made before, to `compare` what comes out,
+    or to `replace` what was kept.
     """
 
     id: StepId
@@ -186,6 +187,7 @@ class Job:
     root: str
     log: str
     patience: float | None = None
+    again: Literal["no", "compare", "replace"] = "no"
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,9 @@ class ToolId:
         return {"name": self.name, "revision": self.revision, "engine": dict(self.engine)}
 
 
+FETCH = ToolId("fetch", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """Another step's output, and the patterns of the files that are read of it.

@@ -29,7 +29,7 @@ def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     try:
         with step_lock(store.root, job.key, job.step.label, say, job.patience):
             found = store.trace(job.key, job.ingredients)
-            if found is not None and store.has_tree(found.tree):
+            if found is not None and job.again == "no" and store.has_tree(found.tree):
                 return Done(job.id, found, reused=True)
             return Done(job.id, _make(job, store, say, progress))
     except CortexError as error:
@@ -53,9 +53,11 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
             "cortexbuild": VERSION,
         }
         trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
-        kept = store.keep_trace(trace, folder)
-    if kept.tree != tree:
-        say(f"{job.step.label} gave other bytes than a run before it; the first are kept")
+        before = store.trace(job.key, job.ingredients)
+        kept = store.keep_trace(trace, folder, replace=job.again == "replace")
+    if before is not None and before.tree != tree:
+        which = "the first are kept" if kept.tree != tree else "the new ones are kept"
+        say(f"{job.step.label} gave other bytes than a run before it; {which}")
     return kept
 
 

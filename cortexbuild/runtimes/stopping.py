@@ -6,14 +6,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 
 def until_stop(pieces: Iterable[str], stops: Sequence[str]) -> Iterator[str]:
-    """The pieces up to the first of `stops`; holds back what may be the start of one."""
+    """The text before the first of `stops` to be complete, the longest of those that end there.
+
+    Holds back what may be the start of one. How the text is cut into pieces makes no difference.
+    """
     held = ""
     for piece in pieces:
         held += piece
-        found = [at for stop in stops if (at := held.find(stop)) >= 0]
+        found = [(at + len(stop), at) for stop in stops if (at := held.find(stop)) >= 0]
         if found:
-            if held[: min(found)]:
-                yield held[: min(found)]
+            _, start = min(found)
+            if start:
+                yield held[:start]
             return
         keep = max((_overlap(held, stop) for stop in stops), default=0)
         if ready := held[: len(held) - keep]:

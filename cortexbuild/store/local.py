@@ -107,12 +107,15 @@ class LocalStore(Blobs):
             return None
         return found
 
-    def keep_trace(self, trace: Trace, scratch: Path) -> Trace:
-        """Record what a step made; its files are in. The first record wins, and is given back.
+    def keep_trace(self, trace: Trace, scratch: Path, *, replace: bool = False) -> Trace:
+        """Record what a step made; its files are in. The first record wins, and is given back,
+        unless a person asked to `replace` it.
 
         One whose bytes were lost gives way: nothing stands on it any more.
         """
         path = self.trace_path(trace.key)
+        if replace and path.exists():
+            path.unlink(missing_ok=True)
         draft = scratch / f"{trace.key}.json"
         for _ in range(3):
             written = disk.write_once(path, trace_to_text(trace), draft)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cortexbuild.app.build import build
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import File, Tree, digest_value
-from cortexbuild.core.plan import Goal, Plan
+from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.ports import Done
 from cortexbuild.core.step import Failure, Input, Kind, Step, ToolId, Trace, key_of
 
@@ -85,7 +85,9 @@ class World:
         self.queue, self.ran = [], []
 
     def agenda(self):
-        return Agenda(self.plan, self.plan.goals, self.find, self.is_here)
+        return Agenda(
+            self.plan, self.plan.ends(Scope(tuple(self.plan.goals))), self.find, self.is_here
+        )
 
     def find(self, key, ingredients):
         return self.traces.get(key)

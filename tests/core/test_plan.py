@@ -11,7 +11,8 @@ from cortexbuild.core.digest import Digest, File, Tree
 from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned
 from cortexbuild.core.manifest import Manifest
-from cortexbuild.core.plan import make_plan
+from cortexbuild.core.plan import Scope
+from cortexbuild.core.planner import make_plan
 from cortexbuild.core.ports import Toolbox
 from cortexbuild.core.resolve import tools_of
 from cortexbuild.core.step import ToolId
@@ -66,7 +67,7 @@ def test_targets_share_what_is_the_same():
     plan = planned(["mlx-4bit", "mlx-8bit", "mlx-bf16"])
     assert labels(plan).count("m/convert") == 1
     assert len(plan.steps) == 10
-    assert [plan.steps[id_].label for id_ in plan.chain("m:mlx-8bit")] == [
+    assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:mlx-8bit",))))] == [
         "m/fetch", "m/detect", "m/convert", "evaluation/fetch", "m:mlx-8bit/quantize",
         "m:mlx-8bit/validate",
     ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import Digest, File, Tree
-from cortexbuild.core.plan import Goal, Plan
+from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.step import Input, Kind, Step, ToolId
 
 
@@ -25,6 +25,7 @@ def test_each_step_of_a_cold_plan_is_looked_up_once():
     def find(key, ingredients):
         asked.append(key)
 
-    agenda = Agenda(Plan(steps, goals), goals, find, lambda tree: False)
+    plan = Plan(steps, goals)
+    agenda = Agenda(plan, plan.ends(Scope(tuple(goals))), find, lambda tree: False)
     assert len(asked) <= 2 * 300 * 2  # the fetches and the first step behind each
     assert sum(agenda.state(id_) == "will-run" for id_ in steps) == 600

@@ -45,7 +45,7 @@ def jobs_of(store, tmp_path, *labels):
         (folder / "model.safetensors").write_bytes(tiny_safetensors(label.encode()))
         step = fetch_step(f"path:{label}", folder)
         plan = text_plan(step)
-        agenda = Agenda(plan, plan.goals, store.trace, store.has_tree)
+        agenda = Agenda(plan, plan.steps, store.trace, store.has_tree)
         (ready,) = agenda.take(1)
         log = str(tmp_path / f"{label}.log")
         jobs.append(

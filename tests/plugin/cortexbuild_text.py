@@ -53,9 +53,10 @@ def cut(run: Run, params: CutParams) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if params.fail == "nothing":
         return
-    (run.out / "model.txt").write_text(
-        (run.inputs["model"] / "model.txt").read_text()[: params.keep]
-    )
+    text = (run.inputs["model"] / "model.txt").read_text()[: params.keep]
+    if params.fail == "differ":
+        text += os.urandom(8).hex()
+    (run.out / "model.txt").write_text(text)
 
 
 def check(run: Run, params: CheckParams) -> None:

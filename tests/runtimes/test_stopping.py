@@ -15,6 +15,8 @@ from cortexbuild.runtimes.stopping import until_stop
         (["a", "b", "c"], ("abc",), ""),
         (["aab"], ("ab", "aab"), ""),
         (["end", "in", "g"], ("ending!",), "ending"),
+        (["b", "a", "a"], ("a", "baa"), "b"),
+        (["baa"], ("a", "baa"), "b"),
     ],
 )
 def test_text_ends_before_the_first_stop(pieces, stops, text):
@@ -26,8 +28,9 @@ def test_text_ends_before_the_first_stop(pieces, stops, text):
 )
 def test_pieces_make_no_difference(pieces, stops):
     whole = "".join(pieces)
-    ends = [whole.find(stop) for stop in stops if stop in whole]
-    assert "".join(until_stop(pieces, stops)) == (whole[: min(ends)] if ends else whole)
+    found = [(whole.find(stop) + len(stop), whole.find(stop)) for stop in stops if stop in whole]
+    _, start = min(found, default=(0, len(whole)))
+    assert "".join(until_stop(pieces, stops)) == whole[:start]
 
 
 def test_what_cannot_be_the_start_of_a_stop_is_let_out_at_once():

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import building, looking, running, starting
+from . import looking, plan, running, starting, sync
 from .command import Command
 
 COMMANDS: tuple[Command, ...] = (
-    *building.COMMANDS,
+    *sync.COMMANDS,
+    *plan.COMMANDS,
     *looking.COMMANDS,
     *running.COMMANDS,
     *starting.COMMANDS,

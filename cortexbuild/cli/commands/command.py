@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from ...app.explain import Reason
 from ...app.project import Project
+from ...core.plan import Scope
+from ...core.step import Kind
 from ...store.local import LocalStore
 from .. import wire
 
@@ -67,3 +69,20 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="`model`, `model:target`, with * and ?"
     )
+
+
+def add_scope(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--until", choices=[kind.value for kind in Kind], metavar="KIND",
+        help=f"go no further than this kind of step: {', '.join(Kind)}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--force", nargs="?", const="*", default="", metavar="STEP",
+        help="run steps again though they are fresh: all, or those of a name or kind; what comes "
+        "out is compared with what was kept",
+    )  # fmt: skip
+
+
+def scope_of(args: argparse.Namespace, project: Project) -> Scope:
+    until = Kind(args.until) if args.until else None
+    return Scope(project.plan.select(args.targets), until, args.force)

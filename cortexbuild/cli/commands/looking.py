@@ -11,6 +11,7 @@ from ...app.explain import outlook
 from ...app.generate import find_built, look
 from ...app.verify import verify
 from ...core.digest import Digest
+from ...core.plan import Scope
 from ...errors import IntegrityError, UsageError
 from ...store.hashing import sums_of
 from ...store.local import LocalStore
@@ -39,7 +40,7 @@ def _why_arguments(parser: argparse.ArgumentParser) -> None:
 def _why(args: argparse.Namespace) -> int:
     project = open_project(args)
     targets = project.plan.select([args.target])
-    steps = outlook(project, targets)
+    steps = outlook(project, Scope(targets))
     if args.json:
         listed = [
             {

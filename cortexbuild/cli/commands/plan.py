@@ -1,0 +1,122 @@
+"""`plan`: say what `sync` would do, and why. The agenda of a sync, looked at and not run."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ...app.explain import Outlook, outlook
+from ...app.project import Project
+from ...core.digest import Tree
+from ...core.plan import Scope
+from ...core.step import Kind
+from .. import words
+from .command import (
+    Command,
+    add_json,
+    add_scope,
+    add_targets,
+    open_project,
+    plain_reason,
+    print_json,
+    scope_of,
+)
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    add_scope(parser)
+    add_json(parser)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    project = open_project(args)
+    return show_plan(project, scope_of(args, project), as_json=args.json)
+
+
+STATES = {"fresh": "fresh", "will-run": "will run", "may-run": "may run"}
+
+
+def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
+    steps, targets = outlook(project, scope), scope.targets
+    needed = sum(step.size for step in steps if step.state != "fresh")
+    counts = Counter[str](step.state for step in steps)
+    if as_json:
+        notes = {name: project.plan.goals[name].note for name in targets}
+        _print_plan(project, steps, counts, needed, notes)
+        return 0
+    said = ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
+    print(f"{words.count(len(targets), 'target')}, {words.count(len(steps), 'step')}: {said}")
+    for name in targets:
+        if note := project.plan.goals[name].note:
+            print(f"  {name}: {note}")
+    rows = [
+        (f"  {STATES[s.state]}", s.step.label, words.size(s.size), _why(s))
+        for s in steps
+        if s.state != "fresh"
+    ]
+    if rows:
+        print()
+        widths = [max(len(row[n]) for row in rows) for n in range(3)]
+        for row in rows:
+            cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2])]
+            print("  ".join([*cells, row[3]]))
+        free = shutil.disk_usage(_existing(project)).free
+        print(f"\nwrites about {words.size(needed)} ({words.size(free)} free)")
+    return 0
+
+
+def _existing(project: Project) -> str:
+    return str(project.store.root)
+
+
+def _why(step: Outlook) -> str:
+    return "; ".join(reason.text for reason in step.reasons[:2])
+
+
+def _print_plan(
+    project: Project,
+    steps: Sequence[Outlook],
+    counts: Counter[str],
+    needed: int,
+    notes: Mapping[str, str],
+) -> None:
+    labels = {step.id: step.step.label for step in steps}
+    listed = [
+        {
+            "id": step.step.label,
+            "kind": step.step.kind.value,
+            "state": step.state,
+            "key": step.key,
+            "key_if_unchanged": step.key_if_unchanged,
+            "reasons": [plain_reason(reason) for reason in step.reasons],
+            "inputs": {
+                role: {"step": labels.get(item.step), "artifact": _digest(step.inputs[role])}
+                for role, item in step.step.inputs.items()
+            },
+            "outputs": [{"artifact": _digest(step.tree), "size_estimate": step.size}],
+            "cache": {"local": step.here, "remote": None},
+            "seconds_estimate": step.seconds,
+            "pool": "net" if step.step.kind is Kind.FETCH else "cpu",
+        }
+        for step in steps
+    ]
+    summary = {
+        "fresh": counts["fresh"],
+        "remote": 0,
+        "will_run": counts["will-run"],
+        "may_run": counts["may-run"],
+    }
+    disk = {"needed": needed, "free": shutil.disk_usage(_existing(project)).free}
+    targets = [{"target": name, "note": note or None} for name, note in notes.items()]
+    fields = {"summary": summary, "targets": targets, "steps": listed, "disk": disk}
+    print_json("plan/1", fields)
+
+
+def _digest(tree: Tree | None) -> str | None:
+    return tree.digest if tree is not None else None
+
+
+COMMANDS = (Command("plan", "say what `sync` would do, and run nothing", _plan_arguments, _plan),)
