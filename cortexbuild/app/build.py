@@ -5,7 +5,7 @@ It knows neither why a step must run (`core/agenda.py`) nor how it runs (the exe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Literal, TypeAlias
 
 from ..core.agenda import Agenda, Ready
@@ -24,9 +24,10 @@ def build(
     emit: Emit,
     *,
     after_failure: AfterFailure = "finish",
+    spared: Set[StepId] = frozenset(),
 ) -> dict[StepId, Failure]:
     """Run what must run. A failed step stops what needs it; what else it stops is up to
-    `after_failure`. Gives the failures."""
+    `after_failure`, unless it is `spared`. Gives the failures."""
     failed: dict[StepId, Failure] = {}
     running = 0
 
@@ -37,14 +38,15 @@ def build(
         emit(StepChanged(id_, label, change, detail, seconds, size))
 
     while True:
-        if after_failure == "go-on" or not failed:
+        stopping = bool(failed.keys() - spared)
+        if after_failure == "go-on" or not stopping:
             # Lost workers can make free() negative; a cluster still starting makes it zero.
             room = max(executor.free(), 0 if running else 1)
             for ready in agenda.take(room):
                 running += 1
                 say(ready.id, "started")
                 executor.start(job_of(ready))
-        if not running or (failed and after_failure == "stop"):
+        if not running or (stopping and after_failure == "stop"):
             break
         done = executor.wait()
         running -= 1

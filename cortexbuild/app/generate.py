@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.digest import Tree
-from ..core.plan import Scope
 from ..core.ports import LoadedModel
 from ..errors import IntegrityError, ToolError, UsageError
+from .measured import goal_that_counts
 from .project import Project
 
 
@@ -40,13 +40,12 @@ def find_built(project: Project, pattern: str) -> Built:
 
 def look(project: Project, target: str) -> Built | None:
     """A target as it stands, or None when it was never built. Its bytes are not checked."""
-    goal = project.plan.goals[target]
+    goal, agenda = goal_that_counts(project, target)
     shown = project.views.shows(target, goal.format)
     if shown is None:
         return None
-    agenda = project.agenda(Scope((target,)))
     path = project.views.path(target, goal.format)
-    tree = agenda.tree(goal.model) if agenda.is_done(target) else None
+    tree = agenda.tree(goal.model) if agenda.is_done(goal) else None
     if tree is not None and tree.digest == shown:
         return Built(target, goal.format, path, tree, stale=False)
     # A sync would change it, or its files are gone: what the view shows is found by its trace.

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..core.agenda import Agenda, Ready
 from ..core.digest import Tree
-from ..core.events import Emit, StepChanged
-from ..core.judge import judge
-from ..core.plan import Scope
+from ..core.events import Emit, Said, StepChanged
+from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId, StepKey
 from ..errors import StoreError
 from .build import AfterFailure, build
+from .measured import problems_of
 from .project import Project
 
 
@@ -59,39 +57,73 @@ def sync(
     for id_ in project.plan.chain(project.plan.ends(scope)):
         if agenda.state(id_) in ("fresh", "unneeded"):
             emit(StepChanged(id_, project.plan.steps[id_].label, "fresh"))
-    failed = build(agenda, executor, job_of, emit, after_failure=after_failure)
-    shown = [t for t in scope.targets if scope.until is None or agenda.is_done(t)]
-    synced = [_show(project, agenda, target) for target in shown]
-    keys = {project.plan.steps[id_].label: trace.key for id_, trace in agenda.traces.items()}
-    return Outcome(synced, _labelled(project, failed), keys)
+    spared = {target: _given_up(project, target) for target in scope.targets}
+    failed = build(
+        agenda, executor, job_of, emit,
+        after_failure=after_failure, spared=frozenset().union(*spared.values()),
+    )  # fmt: skip
+    keys = {id_: trace.key for id_, trace in agenda.traces.items()}
+    ends = {target: (project.plan.goals[target], agenda) for target in scope.targets}
+
+    for target, steps in spared.items():
+        goal = project.plan.goals[target].otherwise
+        reason = _reason(project, agenda, target, steps & failed.keys(), failed)
+        if goal is None or not reason or scope.until is not None:
+            continue
+        emit(Said(f"{target}: {reason}; {goal.note}"))
+        failed = {id_: failure for id_, failure in failed.items() if id_ not in steps}
+        other = project.agenda(Scope((target,), otherwise=True))
+        failed |= build(other, executor, job_of, emit, after_failure=after_failure)
+        keys |= {id_: trace.key for id_, trace in other.traces.items()}
+        ends[target] = goal, other
+
+    synced = [
+        _show(project, target, goal, made)
+        for target, (goal, made) in ends.items()
+        if scope.until is None or made.is_done(goal)
+    ]
+    labels = {id_: step.label for id_, step in project.plan.steps.items()}
+    return Outcome(
+        synced,
+        {labels[id_]: failure for id_, failure in failed.items()},
+        {labels[id_]: key for id_, key in keys.items()},
+    )
 
 
-def measures_of(project: Project, agenda: Agenda, target: str) -> list[Mapping[str, Any]]:
-    """What was measured of a target, as far as it is known."""
-    found = []
-    for check in project.plan.goals[target].checks:
-        tree = agenda.tree(check)
-        file = tree.find("measures.json") if tree is not None else None
-        if file is not None and project.store.has_tree(Tree((file,))):
-            found.append(json.loads(project.store.blob(file.digest).read_text()))
-    return found
+def _given_up(project: Project, target: str) -> frozenset[StepId]:
+    """The steps that a target has no use for once it falls back; none where it cannot."""
+    plan = project.plan
+    if plan.goals[target].otherwise is None:
+        return frozenset()
+    first, other = (
+        plan.chain(plan.ends(Scope((target,), otherwise=otherwise))) for otherwise in (False, True)
+    )
+    return frozenset(first) - frozenset(other)
 
 
-def _show(project: Project, agenda: Agenda, target: str) -> Synced:
-    goal = project.plan.goals[target]
+def _reason(
+    project: Project,
+    agenda: Agenda,
+    target: str,
+    broken: Set[StepId],
+    failed: Mapping[StepId, Failure],
+) -> str:
+    """Why a target's first goal is no good; empty if it is good."""
+    if broken:
+        return "; ".join(failed[id_].message for id_ in sorted(broken))
+    return "; ".join(problems_of(project, agenda, project.plan.goals[target]))
+
+
+def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
     path = project.views.path(target, goal.format)
-    if not agenda.is_done(target):
+    if not agenda.is_done(goal):
         return Synced(target, path, None, ("a step it needs did not succeed",))
     tree = agenda.tree(goal.model)
     assert tree is not None, "a step that is done has a tree"
-    wrong = [problem for m in measures_of(project, agenda, target) for problem in judge(m)]
+    wrong = list(problems_of(project, agenda, goal))
     if not wrong and not project.views.is_whole(target, goal.format, tree):
         try:
             project.views.show(target, goal.format, tree)
         except StoreError as error:
             wrong.append(str(error))
     return Synced(target, path, tree, tuple(wrong))
-
-
-def _labelled(project: Project, failed: Mapping[StepId, Failure]) -> Mapping[str, Failure]:
-    return {project.plan.steps[id_].label: failure for id_, failure in failed.items()}

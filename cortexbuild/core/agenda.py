@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from .digest import Tree
-from .plan import Plan
+from .plan import Goal, Plan
 from .step import Ingredients, Step, StepId, StepKey, Trace, key_of
 
 FindTrace: TypeAlias = Callable[[StepKey, Ingredients], Trace | None]
@@ -110,8 +110,7 @@ class Agenda:
             if id_ in self._wanted and id_ not in self._done and id_ not in self._failed
         )
 
-    def is_done(self, target: str) -> bool:
-        goal = self.plan.goals[target]
+    def is_done(self, goal: Goal) -> bool:
         return all(self._done.get(id_) for id_ in (goal.model, *goal.checks))
 
     def tree(self, id_: StepId) -> Tree | None:

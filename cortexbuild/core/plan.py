@@ -15,13 +15,15 @@ from .step import Kind, Step, StepId
 class Goal:
     """What a target needs: the step that makes it, the steps that measure it, its format.
 
-    `note` says what a person should know of the way it is made.
+    `note` says what a person should know of the way it is made, and `otherwise` is what to make
+    instead if this turns out to be no good.
     """
 
     model: StepId
     checks: tuple[StepId, ...]
     format: str
     note: str = ""
+    otherwise: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,13 @@ class Scope:
     """The part of a plan that a command is about: targets, and up to which kind of step.
 
     Steps that `force` names (a label, its last part or a kind, with `*` and `?`) run even when
-    they are fresh.
+    they are fresh. With `otherwise` it is about what the targets' goals fall back to.
     """
 
     targets: tuple[str, ...]
     until: Kind | None = None
     force: str = ""
+    otherwise: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ class Plan:
     def ends(self, scope: Scope) -> tuple[StepId, ...]:
         """What a build of that scope must have made when it is over."""
         goals = [self.goals[target] for target in scope.targets]
+        if scope.otherwise:
+            goals = [goal.otherwise or goal for goal in goals]
         last = [step for goal in goals for step in (goal.model, *goal.checks)]
         if scope.until is None:
             return tuple(last)

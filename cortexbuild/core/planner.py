@@ -13,7 +13,7 @@ from .manifest import Manifest, Model, Recipe, Target
 from .params import Params
 from .plan import Goal, Plan
 from .ports import Tool, Toolbox
-from .resolve import chosen, path_of, recipe_of, route_of, tool_name
+from .resolve import Candidate, candidates, path_of, recipe_of, route_of, tool_name
 from .routes import Leg, planned_format
 from .step import FETCH, Input, Kind, Step, StepId
 
@@ -51,9 +51,18 @@ class _Draft:
     users: dict[StepId, set[str]] = field(default_factory=dict)
 
     def add(self, name: str, model: Model, target: Target) -> None:
-        pinned, origin = self._pinned(model.source), model.source
+        """A target's steps; those of what it may fall back to are there too, and not yet wanted."""
+        found = candidates(self.manifest, name, target, self._pinned(model.source), self.memory)
+        prefixes = ["", *(f"{candidate.target.recipe}-" for candidate in found[1:])]
+        goals = [self._goal(name, model, *each) for each in zip(found, prefixes, strict=True)]
+        goal = goals.pop()
+        while goals:
+            goal = replace(goals.pop(), otherwise=goal)
+        self.goals[name] = goal
+
+    def _goal(self, name: str, model: Model, candidate: Candidate, prefix: str) -> Goal:
+        pinned, origin, target = self._pinned(model.source), model.source, candidate.target
         format_ = planned_format(pinned.facts)
-        target, why = chosen(self.manifest, name, target, pinned, self.memory)
         route = route_of(self.manifest, self.recipes, name, target, format_, self.toolbox)
         model_name = name.partition(":")[0]
         source = self._fetch(origin, f"{model_name}/fetch", name)
@@ -75,7 +84,8 @@ class _Draft:
             if tool.name == "lora":
                 weights = [plain_number(adapter.weight) for adapter in model.adapters]
                 params = tool.params.from_plain({"weights": weights})
-            label = f"{name}/{tool.kind.value if leg.number is not None else tool.name}"
+            what = tool.kind.value if leg.number is not None else tool.name
+            label = f"{name}/{prefix}{what}"
             step = self._step(tool, params.plain(), roles, format_, label, name)
             if tool.kind is Kind.VALIDATE:
                 checks.append(step)
@@ -83,8 +93,8 @@ class _Draft:
             roles[MODEL], format_ = step, tool.makes
             if leg.number is None and format_ == "safetensors":
                 roles[SOURCE] = step  # what all that follows is compared with
-        note = "; ".join(text for text in (why, route.note) if text)
-        self.goals[name] = Goal(roles[MODEL], tuple(checks), _family(format_), note)
+        note = "; ".join(text for text in (candidate.why, route.note) if text)
+        return Goal(roles[MODEL], tuple(checks), _family(format_), note)
 
     def finished(self) -> Plan:
         """The plan, with steps that several targets share named after what they have in common."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
 from .document import Path, did_you_mean
@@ -34,9 +35,10 @@ def tools_of(
     for name, model, target in manifest.targets():
         pinned = sources[model.source]
         format_ = planned_format(pinned.facts)
-        target, _ = chosen(manifest, name, target, pinned, memory)
-        route = route_of(manifest, recipes, name, target, format_, toolbox)
-        tools = [toolbox.find("detect", Kind.DETECT, format_), *(leg.tool for leg in route.legs)]
+        tools = [toolbox.find("detect", Kind.DETECT, format_)]
+        for candidate in candidates(manifest, name, target, pinned, memory):
+            route = route_of(manifest, recipes, name, candidate.target, format_, toolbox)
+            tools += [leg.tool for leg in route.legs]
         found.update((tool_name(tool), tool) for tool in tools)
     return found
 
@@ -59,12 +61,20 @@ def recipe_of(
     return recipe
 
 
-def chosen(
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A target with the recipe that it is to be built by, and `why` that one."""
+
+    target: Target
+    why: str = ""
+
+
+def candidates(
     manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
-) -> tuple[Target, str]:
-    """The target with the recipe that `auto` or `auto-int` stands for, and why that one."""
+) -> Sequence[Candidate]:
+    """What `auto` or `auto-int` stands for, and what to build instead if that is no good."""
     if target.recipe not in ("auto", "auto-int"):
-        return target, ""
+        return [Candidate(target)]
     counted = pinned.facts.get("parameters")
     parameters = counted if isinstance(counted, int) else None
     policy = manifest.policy
@@ -80,7 +90,11 @@ def chosen(
         where = manifest.place(*path_of(name))
         raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
     why = f"{target.recipe} chose {choice.recipe}: {choice.reason}"
-    return target.model_copy(update={"recipe": choice.recipe}), why
+    found = [Candidate(target.model_copy(update={"recipe": choice.recipe}), why)]
+    if choice.rule == "int4":  # as Cortex does
+        instead = target.model_copy(update={"recipe": "int8"})
+        found.append(Candidate(instead, f"{target.recipe} fell back to int8: int4 was no good"))
+    return found
 
 
 def route_of(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling
 from ..errors import ToolError
+from .pieces import text_pieces
 from .stopping import until_stop
 
 if TYPE_CHECKING:
@@ -36,10 +38,11 @@ class MlxModel:
 
         mx.random.seed(sampling.seed)
         penalty = sampling.repetition_penalty
+        ids = self._prompt(prompt, sampling)
         answers = stream_generate(
             self._model,
             self._tokenizer,
-            self._prompt(prompt, sampling),
+            ids,
             max_tokens=sampling.max_tokens,
             sampler=make_sampler(
                 temp=sampling.temperature,
@@ -50,7 +53,11 @@ class MlxModel:
                 repetition_penalty=penalty if penalty != 1 else None
             ),
         )
-        yield from until_stop((answer.text for answer in answers), sampling.stop)
+        # Its own text lacks the space before the first word.
+        tokens = (answer.token for answer in answers if answer.finish_reason != "stop")
+        decode = partial(self._tokenizer.decode, clean_up_tokenization_spaces=False)
+        pieces = text_pieces(decode, ids, tokens)
+        yield from until_stop(pieces, sampling.stop)
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
         """Computed with the weights dequantized to float32.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling
 from ..errors import ToolError
+from .pieces import text_pieces
 from .pretrained import load_exact, load_model, load_tokenizer, quiet
 from .sampling import choose
 from .stopping import until_stop
@@ -15,12 +16,6 @@ from .stopping import until_stop
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-OVERLAP = 6
-"""Tokens of the prompt that are decoded again with what follows: spaces and letters of several
-bytes depend on the tokens before them."""
-
-UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 
 
 class TorchModel:
@@ -36,7 +31,7 @@ class TorchModel:
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         ids = self._prompt(prompt, sampling)
-        pieces = self._pieces(ids, self._tokens(ids, sampling))
+        pieces = text_pieces(self._decode, ids, self._tokens(ids, sampling))
         yield from until_stop(pieces, sampling.stop)
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:
@@ -83,17 +78,6 @@ class TorchModel:
             )  # fmt: skip
         scores: NDArray[np.float32] = out.logits[0, -1].float().cpu().numpy()
         return scores, getattr(out, "past_key_values", None)
-
-    def _pieces(self, prompt: Sequence[int], tokens: Iterable[int]) -> Iterator[str]:
-        before, new = list(prompt[-OVERLAP:]), []
-        for token in tokens:
-            new.append(token)
-            piece = self._decode([*before, *new])[len(self._decode(before)) :]
-            if piece and not piece.endswith(UNFINISHED):
-                yield piece
-                before, new = new, []
-        if new and (piece := self._decode([*before, *new])[len(self._decode(before)) :]):
-            yield piece
 
     def _decode(self, ids: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(list(ids), clean_up_tokenization_spaces=False)

@@ -124,6 +124,18 @@ def _torch_engine() -> Mapping[str, str]:
     return versions("torch", "safetensors")
 
 
+def _int8_engine() -> Mapping[str, str]:
+    from .int8 import engine
+
+    return engine()
+
+
+def _int4_engine() -> Mapping[str, str]:
+    from .int4 import engine
+
+    return engine()
+
+
 def _with_tokenizers(engine: Callable[[], Mapping[str, str]]) -> Mapping[str, str]:
     return {**engine(), **{name: version(name) for name in ("transformers", "tokenizers")}}
 
@@ -146,5 +158,7 @@ TOOLS = (
     _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine),
     # A GGUF has no config.json, which may be what names the class of the source's tokenizer.
     _tool(measure_gguf, ("gguf", "gguf-*"), _gguf_engine, ("config.json",)),
-    _tool(measure_torch, ("safetensors", "int8", "int4"), _torch_engine),
+    _tool(measure_torch, ("safetensors",), _torch_engine),
+    _tool(measure_torch, ("int8", "torchao-8bit"), _int8_engine),
+    _tool(measure_torch, ("int4", "bnb-nf4"), _int4_engine),
 )

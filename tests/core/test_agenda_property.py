@@ -235,4 +235,4 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(plan, data, keep_going)
         assert {id_ for id_, change in last.items() if change == "failed"} == set(failed)
     for name, goal in plan.goals.items():
         if goal.model in below | broken:
-            assert not world.agenda_now.is_done(name)
+            assert not world.agenda_now.is_done(world.plan.goals[name])

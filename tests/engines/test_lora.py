@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 from engines.running import MODEL, run_script
+from workspace import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("formats")]
 
+SHIPPED = ROOT / "examples" / "adapters" / "docstrings"
 
 PEFT = """
 import json, sys, warnings
@@ -239,3 +241,35 @@ def test_weights_that_do_not_fit_the_adapters_and_broken_ones_are_errors(work, m
     assert none["error"] == "there is no adapter to merge"
     assert dora_said["error"].startswith("adapter0: it has DoRA")
     assert len(fine["changed"]) == 18
+
+
+EFFECT = """
+import json, sys
+from pathlib import Path
+import numpy as np
+from cortexbuild.core.ports import Run, Sampling
+from cortexbuild.runtimes.torch import TorchModel
+from cortexbuild.tools import lora
+source, adapter, out = map(Path, sys.argv[1:4])
+out.mkdir()
+nothing = lambda *a: None
+lora.merge(Run({"model": source, "adapter0": adapter}, out, nothing, nothing), lora.MergeParams())
+question = "What does this do?\\ndef read_lines(path, encoding):"
+said = {}
+for name, folder in (("base", source), ("merged", out)):
+    model = TorchModel(folder)
+    logits = model.logits(model.encode(question))
+    some = Sampling(max_tokens=60, chat=True)
+    said[name] = [logits, "".join(model.generate(question, some))]
+moved = float(np.abs(said["base"][0] - said["merged"][0]).max())
+print(json.dumps({"moved": moved, "base": said["base"][1], "merged": said["merged"][1]}))
+"""
+
+
+def test_the_shipped_adapter_does_what_it_was_trained_for(tmp_path):
+    """S15: its effect is visible in the logits, and in what the model says."""
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 1_000_000
+    said = run_script(EFFECT, MODEL, SHIPPED, tmp_path / "out")
+    assert said["moved"] > 0.5
+    assert "Its arguments are" in said["merged"]
+    assert "Its arguments are" not in said["base"]

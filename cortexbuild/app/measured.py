@@ -1,0 +1,44 @@
+"""What was measured of a goal, whether that is good enough, and so which goal counts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.agenda import Agenda
+from ..core.digest import Tree
+from ..core.judge import judge
+from ..core.plan import Goal, Scope
+from .project import Project
+
+
+def measures_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[Mapping[str, Any]]:
+    """What was measured of a goal, as far as it is known."""
+    found = []
+    for check in goal.checks:
+        tree = agenda.tree(check)
+        file = tree.find("measures.json") if tree is not None else None
+        if file is not None and project.store.has_tree(Tree((file,))):
+            found.append(json.loads(project.store.blob(file.digest).read_text()))
+    return found
+
+
+def problems_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[str]:
+    """What is wrong with what a goal made, by its measures."""
+    return [problem for m in measures_of(project, agenda, goal) for problem in judge(m)]
+
+
+def goal_that_counts(project: Project, target: str) -> tuple[Goal, Agenda]:
+    """A target's goal, or what it fell back to when that is what its view shows."""
+    goal = project.plan.goals[target]
+    agenda = project.agenda(Scope((target,)))
+    if goal.otherwise is None:
+        return goal, agenda
+    if agenda.is_done(goal) and not problems_of(project, agenda, goal):
+        return goal, agenda
+    other = project.agenda(Scope((target,), otherwise=True))
+    tree = other.tree(goal.otherwise.model)
+    if tree is not None and tree.digest == project.views.shows(target, goal.otherwise.format):
+        return goal.otherwise, other
+    return goal, agenda
