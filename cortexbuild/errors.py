@@ -3,7 +3,9 @@
 CortexError
 ├── UsageError       2   what the user wrote is wrong
 │   ├── ManifestError    cortex.yaml or a recipe, at file:line:column
-│   └── LockError        something in the plan is not pinned
+│   └── LockError        cortex.lock is missing, unreadable, or lacks what the plan needs
+├── DriftError       3   a check found that something is not as the lock or the manifest says
+├── RemoteError      5   another machine could not be reached, or would not give what was asked
 ├── IntegrityError   6   bytes are not what their name says
 ├── BusyError        4   a lock was not obtained
 ├── ToolError        1   a tool, source or runtime is missing or cannot do what was asked
@@ -42,6 +44,14 @@ class ManifestError(UsageError):
 
 class LockError(UsageError):
     pass
+
+
+class DriftError(CortexError):
+    exit_code = 3
+
+
+class RemoteError(CortexError):
+    exit_code = 5
 
 
 class IntegrityError(CortexError):

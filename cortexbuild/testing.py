@@ -29,7 +29,7 @@ def fetch_step(origin: str, folder: Path) -> Step:
     files = tree_of(folder).files
     names = set(model_files(file.path for file in files))
     tree = Tree.of(file for file in files if file.path in names)
-    return Step(Kind.FETCH, FETCH, {}, {}, f"{origin}/fetch", "", origin, tree)
+    return Step(Kind.FETCH, FETCH, {}, {}, f"{origin}/fetch", origin=origin, tree=tree)
 
 
 def text_plan(step: Step) -> Plan:

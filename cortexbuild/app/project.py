@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.agenda import Agenda
+from ..core.lock import Lock
 from ..core.manifest import Manifest, Recipe
 from ..core.plan import Plan, Scope
 from ..core.ports import Runtime, Store, Tool, Views
@@ -15,11 +16,16 @@ from ..core.step import Step, StepKey
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """`last` has, by label, the key under which each step was last made for this project."""
+    """`last` has, by label, the key under which each step was last made for this project.
+
+    `locked` is what cortex.lock says, and `lock` what the manifest needs, which may be more.
+    """
 
     root: Path
     manifest: Manifest
     recipes: Mapping[str, Recipe]
+    lock: Lock
+    locked: Lock | None
     plan: Plan
     store: Store
     views: Views

@@ -16,16 +16,21 @@ from ..errors import StoreError
 from .build import AfterFailure, build
 from .measured import problems_of
 from .project import Project
+from .record import difference
 
 
 @dataclass(frozen=True, slots=True)
 class Synced:
-    """One target after a sync. `wrong` says why it was not put in its place; empty if it was."""
+    """One target after a sync. `wrong` says why it was not put in its place; empty if it was.
+
+    `code` is the exit code that such a wrong ends a command with.
+    """
 
     target: str
     path: Path
     tree: Tree | None
     wrong: tuple[str, ...]
+    code: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +126,9 @@ def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
     tree = agenda.tree(goal.model)
     assert tree is not None, "a step that is done has a tree"
     wrong = list(problems_of(project, agenda, goal))
+    trace = agenda.traces.get(goal.model)
+    if trace is not None and (differs := difference(project, target, trace)):
+        return Synced(target, path, tree, (differs,), code=6)
     if not wrong and not project.views.is_whole(target, goal.format, tree):
         try:
             project.views.show(target, goal.format, tree)

@@ -49,6 +49,8 @@ def sync(
     Raises BuildFailed when a step failed or a target was judged bad; the others are built.
     """
     project = open_manifest(manifest)
+    if project.lock != project.locked:
+        wire.write_lock(project.root, project.lock)
     outcome = run_sync(project, Scope(project.plan.select(targets)), jobs, lambda _: None)
     raise_if_failed(outcome)
     return {one.target: one.path for one in outcome.targets}
@@ -97,8 +99,10 @@ def raise_if_failed(outcome: Outcome) -> None:
         if one.wrong and one.tree is not None:
             failed[one.target] = "; ".join(one.wrong)
     if failed:
-        # When several apply: wrong bytes, then a failed step, then a lock that was not obtained.
+        # When several apply: wrong bytes, a failed step, the network, a lock that was not obtained.
         codes = {failure.code for failure in outcome.failed.values()}
-        code = 6 if 6 in codes else 4 if codes == {4} and len(failed) == len(outcome.failed) else 1
+        codes |= {one.code for one in outcome.targets if one.wrong and one.tree is not None}
+        code = next((code for code in (6, 1, 2, 5, 4) if code in codes), 1)
+        code = 1 if code == 2 else code
         hints = [failure.hint for failure in outcome.failed.values() if failure.hint]
         raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else "", code=code)

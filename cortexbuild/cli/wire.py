@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Set
 from pathlib import Path
 from typing import Literal
 
-from ..app.pin import pin
 from ..app.project import Project
+from ..app.relock import NOTHING, Pins, Sources, relock
 from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
+from ..core.lock import Lock
+from ..core.lockfile import lock_from_text, lock_to_text
 from ..core.manifest import Manifest, Recipe
 from ..core.planner import make_plan
 from ..core.ports import Job, Toolbox
 from ..core.step import StepId, StepKey
+from ..errors import LockError
 from ..exec.local import LocalExecutor
 from ..runtimes import find_runtime
 from ..sources import find_source
@@ -35,6 +38,9 @@ from .yamlfile import read_yaml
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
 """Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
 KEPT_RUNS = 50
+LOCK = "cortex.lock"
+
+PINS = Pins()
 
 
 def home() -> Path:
@@ -47,17 +53,28 @@ def open_store() -> LocalStore:
     return LocalStore(home() / "build" / "v1")
 
 
-def open_project(manifest_path: Path, store: LocalStore) -> Project:
-    """Read the manifest, pin what it names, and make the plan. No engine is loaded."""
+def open_project(manifest_path: Path, store: LocalStore, pins: Pins = PINS) -> Project:
+    """Read the manifest and the lock, pin what is missing, and make the plan.
+
+    No engine is loaded, and nothing is written.
+    """
     root = manifest_path.absolute().parent
     manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
     recipes = Recipes(root)
     toolbox = Toolbox(find_tool, find_edges)
-    lock = pin(manifest, recipes, find_source, toolbox, IndexedLooks(store.index), root, memory())
+    known = read_lock(root)
+    if pins.frozen and known is None:
+        raise LockError("there is no cortex.lock", hint="`cortexbuild lock` makes it")
+    lock = known or NOTHING
+    if not pins.frozen:
+        ask = Sources(find_source, IndexedLooks(store.index), root)
+        lock = relock(lock, manifest, recipes, ask, toolbox, memory(), pins)
     return Project(
         root=root,
         manifest=manifest,
         recipes=recipes,
+        lock=lock,
+        locked=known,
         plan=make_plan(manifest, recipes, lock, toolbox, memory=memory()),
         store=store,
         views=HomeViews(
@@ -67,6 +84,20 @@ def open_project(manifest_path: Path, store: LocalStore) -> Project:
         find_step_tool=lambda step: find_tool(step.tool.name, step.kind, step.format),
         last=read_last(root),
     )
+
+
+def read_lock(root: Path) -> Lock | None:
+    try:
+        text = (root / LOCK).read_text()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LockError(f"{LOCK} cannot be read: {error}") from error
+    return lock_from_text(text, LOCK)
+
+
+def write_lock(root: Path, lock: Lock) -> None:
+    replace_text(root / LOCK, lock_to_text(lock))
 
 
 class Recipes(Mapping[str, Recipe]):

@@ -1,29 +1,49 @@
-"""Every name in the manifest, pinned: sources to content, tools to versions."""
+"""Every name in the manifest, pinned: sources to content, tools to versions.
+
+A lock holds resolutions and no results of builds, so building never changes it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from .digest import Plain, Tree
-from .step import ToolId
+from .digest import Digest, Plain, Tree
+from .step import StepKey, ToolId
+
+FACTS = (
+    "format", "quantization", "method", "parameters", "architecture", "licence", "base_model",
+)  # fmt: skip
+"""What a plan and a policy may depend on, of all that detection finds (`formats/facts.py`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """A source as it was when locked: what its bytes are, before a byte is brought here.
 
-    `facts` are what detection found in its headers (`formats/facts.py`), as plain values.
+    `facts` are what detection found in its headers, as plain values, and only those of FACTS.
+    `commit` is the revision that the source has for these bytes, where it has such a thing.
     """
 
     origin: str
     tree: Tree
     facts: Mapping[str, Plain]
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """A target's bytes, recorded to be reproduced: what the step of that `key` must make."""
+
+    key: StepKey
+    tree: Digest
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """`sources` by origin as the manifest writes it, `tools` by the name `tool_name` gives."""
+    """`sources` by origin as the manifest writes it, `tools` by the name `tool_name` gives,
+    `outputs` by target."""
 
     sources: Mapping[str, Pinned]
     tools: Mapping[str, ToolId]
+    outputs: Mapping[str, Output] = field(default_factory=dict)

@@ -126,8 +126,11 @@ class _Draft:
 
     def _fetch(self, origin: str, label: str, user: str) -> StepId:
         # Named by what it yields, so a mirror or a moved folder is still a hit.
-        tree = self._pinned(origin).tree
-        return self._keep(Step(Kind.FETCH, FETCH, {}, {}, label, "", origin, tree), user)
+        pinned = self._pinned(origin)
+        step = Step(
+            Kind.FETCH, FETCH, {}, {}, label, origin=origin, commit=pinned.commit, tree=pinned.tree
+        )
+        return self._keep(step, user)
 
     def _step(
         self, tool: Tool, params: Mapping[str, Plain], roles: Mapping[str, StepId],

@@ -28,6 +28,7 @@ class Choice:
     reason: str
 
 
+INTEGER_RECIPES = ("safetensors", "int8", "int4")
 PLAIN, EIGHT, FOUR = "mlx-bf16", "mlx-8bit", "mlx-4bit"
 
 CORTEX_WORDS: Mapping[str, str] = {

@@ -93,12 +93,15 @@ class Delivery(Protocol):
 class Source:
     """A place weights come from. Origins are relative to the folder of cortex.yaml.
 
-    `pin` reads as little as it can and says what the bytes are; `fetch` brings those files.
+    `pin` reads as little as it can and says what the bytes are; `fetch` brings those files, as
+    they were pinned. A `local` one is looked at by every command, since that costs no more than
+    some stats; another is pinned once, and then cortex.lock says what it is.
     """
 
     scheme: str
     pin: Callable[[str, Path, Looks], Pinned]
-    fetch: Callable[[str, Path, Tree, Delivery], None]
+    fetch: Callable[[Pinned, Path, Delivery], None]
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
 from .document import Path, did_you_mean
 from .lock import Pinned
 from .manifest import Manifest, Recipe, Target
-from .policy import choose_integer, choose_mlx
+from .policy import INTEGER_RECIPES, choose_integer, choose_mlx
 from .ports import Tool, Toolbox
 from .routes import Route, find_route, planned_format
 from .step import Kind
@@ -36,9 +37,16 @@ def tools_of(
         pinned = sources[model.source]
         format_ = planned_format(pinned.facts)
         tools = [toolbox.find("detect", Kind.DETECT, format_)]
-        for candidate in candidates(manifest, name, target, pinned, memory):
-            route = route_of(manifest, recipes, name, candidate.target, format_, toolbox)
+        chosen = [each.target for each in candidates(manifest, name, target, pinned, memory)]
+        for candidate in chosen:
+            route = route_of(manifest, recipes, name, candidate, format_, toolbox)
             tools += [leg.tool for leg in route.legs]
+        if target.recipe == "auto-int":  # another machine, with other memory, takes another
+            others = [target.model_copy(update={"recipe": recipe}) for recipe in INTEGER_RECIPES]
+            for other in others:
+                with suppress(UsageError):
+                    route = route_of(manifest, recipes, name, other, format_, toolbox)
+                    tools += [leg.tool for leg in route.legs]
         found.update((tool_name(tool), tool) for tool in tools)
     return found
 

@@ -64,8 +64,8 @@ class Step:
 
     `format` is what the `model` input is, since one tool's name may stand for several edges.
     `tree` is set where the output is known beforehand, as it is for a pinned source; such a
-    step runs only when somebody needs the bytes. `label` and `origin` are for people and for
-    finding bytes; they are never part of the key.
+    step runs only when somebody needs the bytes. `label`, `origin` and `commit` are for people
+    and for finding bytes; they are never part of the key.
     """
 
     kind: Kind
@@ -75,6 +75,7 @@ class Step:
     label: str
     format: str = ""
     origin: str = ""
+    commit: str = ""
     tree: Tree | None = None
 
     @property

@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..core.digest import Tree
-from ..core.ports import Done, Job, Progress, Run
-from ..core.step import Failure, Kind, Trace
+from ..core.lock import Pinned
+from ..core.ports import Done, Job, Progress, Run, Tool
+from ..core.step import Failure, Kind, ToolId, Trace
 from ..errors import CortexError, ToolError
 from ..sources import find_source
 from ..store.delivery import StoreDelivery
@@ -66,7 +67,8 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     if step.kind is Kind.FETCH:
         assert step.tree is not None, "a fetch knows what it brings"
         delivery = StoreDelivery(store, step.tree, folder, progress)
-        find_source(step.origin).fetch(step.origin, Path(job.root), step.tree, delivery)
+        pinned = Pinned(step.origin, step.tree, {}, step.commit)
+        find_source(step.origin).fetch(pinned, Path(job.root), delivery)
         return step.tree
 
     inputs = {}
@@ -77,7 +79,7 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     out = folder / "out"
     out.mkdir()
     tool = find_tool(step.tool.name, step.kind, step.format)
-    _check_versions(step.tool.engine, tool.engine(), step.tool.name)
+    check_versions(step.tool, tool)
     tool.run(Run(inputs, out, _call, progress), tool.params.from_plain(step.params))
     made = store.add_folder(out)
     if not made.files:
@@ -85,11 +87,27 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     return made
 
 
-def _check_versions(locked: object, here: object, name: str) -> None:
-    if locked != here:
+def check_versions(locked: ToolId, tool: Tool) -> None:
+    """A key names the versions that make its output, so no others may make it.
+
+    Raises ToolError with both versions and the ways out when those here are not the lock's.
+    """
+    here = tool.engine()
+    others = {name: version for name, version in locked.engine.items() if here.get(name) != version}
+    if others:
+        names = " and ".join(f"{n} {here.get(n, 'none')} is here" for n in others)
+        wanted = " ".join(f"{name}=={version}" for name, version in others.items())
         raise ToolError(
-            f"tool `{name}` is {here} here, but the plan was made for {locked}",
-            hint="run the same command again",
+            f"{names}, and cortex.lock has {wanted.replace('==', ' ')}",
+            hint=f"`pip install {wanted}`, or take what is here: `cortexbuild lock "
+            "--upgrade-tools`",
+        )
+    if (tool.revision, set(here)) != (locked.revision, set(locked.engine)):
+        raise ToolError(
+            f"this cortexbuild ({VERSION}) has revision {tool.revision} of tool `{tool.name}`, "
+            f"and cortex.lock has {locked.revision}",
+            hint="install the cortexbuild that wrote cortex.lock, or take what is here: "
+            "`cortexbuild lock --upgrade-tools`",
         )
 
 

@@ -18,9 +18,9 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     return Pinned(origin, Tree.of([File(_path(origin).name, digest, size)]), {"format": "unknown"})
 
 
-def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
+def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     del root
-    delivery.copy(tree.files[0].path, _path(origin))
+    delivery.copy(pinned.tree.files[0].path, _path(pinned.origin))
 
 
 def _path(origin: str) -> Path:
@@ -30,4 +30,4 @@ def _path(origin: str) -> Path:
     return TEXTS[name]
 
 
-SOURCE = Source("builtin", pin, fetch)
+SOURCE = Source("builtin", pin, fetch, local=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..core.digest import File, Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
-from ..errors import UsageError
+from ..errors import ToolError, UsageError
 from ..formats.files import model_files
 
 
@@ -27,11 +27,16 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     return Pinned(origin, tree, looks.facts_of(place, tree))
 
 
-def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
-    named = _named(_place(origin, root))
-    for file in tree.files:
+def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
+    place = _place(pinned.origin, root)
+    named = _named(place) if place.exists() else {}
+    for file in pinned.tree.files:
         if file.path not in named:
-            raise UsageError(f"`{file.path}` is gone from {origin}", hint="sync again")
+            raise ToolError(
+                f"{place} has no `{file.path}` (any more), and it is not in the store",
+                hint="bring it back, or run `cortexbuild sync` without `--frozen` to lock what "
+                "is there",
+            )
         delivery.copy(file.path, named[file.path])
 
 
@@ -47,4 +52,4 @@ def _named(place: Path) -> dict[str, Path]:
     return {name: found[name] for name in model_files(found)}
 
 
-SOURCE = Source("path", pin, fetch)
+SOURCE = Source("path", pin, fetch, local=True)

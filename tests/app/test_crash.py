@@ -92,7 +92,7 @@ def test_an_interrupt_ends_the_workers_and_keeps_finished_steps(space, number):
 
 @pytest.mark.parametrize("moment", [0.1, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.9, 1.1, 1.4])
 @needs_proc
-def test_killed_at_any_moment_the_next_sync_is_right_and_loses_nothing(space, moment):
+def test_s3_killed_at_any_moment_the_next_sync_is_right_and_loses_nothing(space, moment):
     """The parent and its workers are killed at once, wherever they are."""
     space.manifest(a={"keep": 1}, b={"keep": 2}, c={"keep": 3})
     run = space.start("sync", "-j", "2")

@@ -271,5 +271,5 @@ def test_the_shipped_adapter_does_what_it_was_trained_for(tmp_path):
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 1_000_000
     said = run_script(EFFECT, MODEL, SHIPPED, tmp_path / "out")
     assert said["moved"] > 0.5
-    assert "Its arguments are" in said["merged"]
-    assert "Its arguments are" not in said["base"]
+    assert "Its arguments are" in said["merged"] or "It takes no arguments." in said["merged"]
+    assert "argument" not in said["base"]

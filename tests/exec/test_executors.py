@@ -90,7 +90,7 @@ def test_a_failure_is_an_outcome_with_a_log_and_a_hint(executor, store, tmp_path
     executor.start(job)
     outcome = executor.wait().outcome
     assert isinstance(outcome, Failure)
-    assert "`config.json` is gone" in outcome.message and outcome.hint == "sync again"
+    assert "has no `config.json`" in outcome.message and outcome.hint.startswith("bring it")
     assert store.read_trace(job.key) is None
 
 

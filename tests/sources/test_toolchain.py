@@ -80,7 +80,7 @@ def test_the_converter_alone_comes_out_of_the_source_distribution_once(simple, t
     (simple / NAME).unlink()
     assert pin(tmp_path) == pinned
     delivery = Delivery()
-    toolchain.fetch(toolchain.ORIGIN, tmp_path, pinned.tree, delivery)
+    toolchain.fetch(pinned, tmp_path, delivery)
     assert delivery.brought == PARTS
     (kept,) = (tmp_path / "home/build/v1/toolchains").iterdir()
     assert kept.name.startswith("llama.cpp-9.9.9-")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from . import looking, plan, running, starting, sync
+from . import lock, looking, plan, running, starting, sync
 from .command import Command
 
 COMMANDS: tuple[Command, ...] = (
     *sync.COMMANDS,
+    *lock.COMMANDS,
     *plan.COMMANDS,
     *looking.COMMANDS,
     *running.COMMANDS,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ...app.explain import Reason
 from ...app.project import Project
+from ...app.relock import Pins
 from ...core.plan import Scope
 from ...core.step import Kind
 from ...store.local import LocalStore
@@ -25,7 +26,9 @@ class Command:
 
 
 def open_project(args: argparse.Namespace) -> Project:
-    return wire.open_project(args.manifest, wire.open_store())
+    frozen, locked = getattr(args, "frozen", False), getattr(args, "locked", False)
+    pins = Pins(frozen=frozen, may_ask=not locked)
+    return wire.open_project(args.manifest, wire.open_store(), pins)
 
 
 def open_store() -> LocalStore:
@@ -68,6 +71,14 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_targets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "targets", nargs="*", metavar="TARGET", help="`model`, `model:target`, with * and ?"
+    )
+
+
+def add_pins(parser: argparse.ArgumentParser) -> None:
+    pins = parser.add_mutually_exclusive_group()
+    pins.add_argument("--locked", action="store_true", help="exit 3 if cortex.lock would change")
+    pins.add_argument(
+        "--frozen", action="store_true", help="use cortex.lock without looking whether it is right"
     )
 
 

@@ -9,20 +9,39 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...app.explain import outlook
+from ...app.generate import look
+from ...app.project import Project
 from ...app.sync import Outcome
 from ...core.events import Event, StepChanged
+from ...core.plan import Scope
 from ...core.step import StepId
-from ...errors import UsageError
-from .. import words
+from ...errors import DriftError, UsageError
+from .. import wire, words
 from ..python import raise_if_failed, run_sync
 from ..render import screen
-from .command import Command, add_json, add_scope, add_targets, open_project, print_json, scope_of
+from .command import (
+    Command,
+    add_json,
+    add_pins,
+    add_scope,
+    add_targets,
+    open_project,
+    print_json,
+    scope_of,
+)
+from .lock import check_lock
 from .plan import show_plan
 
 
 def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     add_scope(parser)
+    add_pins(parser)
+    parser.add_argument(
+        "--check", action="store_true",
+        help="change nothing; exit 3 if cortex.lock or a target is not up to date",
+    )  # fmt: skip
     add_json(parser)
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
@@ -67,10 +86,18 @@ def _sync(args: argparse.Namespace) -> int:
     started = time.monotonic()
     if args.replace and not args.force:
         raise UsageError("`--replace` is about what is made again", hint="add `--force`")
+    if args.check:
+        args.locked = True
     project = open_project(args)
+    if args.locked:
+        check_lock(project)
     scope = scope_of(args, project)
+    if args.check:
+        return _check(project, scope)
     if args.dry_run:
         return show_plan(project, scope, as_json=args.json)
+    if not args.frozen and project.lock != project.locked:
+        wire.write_lock(project.root, project.lock)
     changes: dict[StepId, StepChanged] = {}  # the last of each step
     kind = "none" if args.quiet or (args.json and args.progress == "auto") else args.progress
     with screen(kind, verbose=args.verbose) as shown:
@@ -97,6 +124,20 @@ def _sync(args: argparse.Namespace) -> int:
         counts = Counter[str](change.change for change in changes.values())
         print(f"{_summary(counts, len(scope.targets))}  {words.time(seconds)}", file=sys.stderr)
     raise_if_failed(outcome)
+    return 0
+
+
+def _check(project: Project, scope: Scope) -> int:
+    """Looks at traces, views and stats only: no network, and no bytes are read."""
+    stale = [step.step.label for step in outlook(project, scope) if step.state != "fresh"]
+    for target in scope.targets:
+        built = look(project, target)
+        if built is None or built.stale:
+            stale.append(target)
+    if stale:
+        raise DriftError(
+            f"not up to date: {', '.join(dict.fromkeys(stale))}", hint="run `cortexbuild sync`"
+        )
     return 0
 
 

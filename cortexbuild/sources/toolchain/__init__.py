@@ -37,10 +37,10 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     return Pinned(origin, Tree.of(files), {"format": "unknown"})
 
 
-def fetch(origin: str, root: Path, tree: Tree, delivery: Delivery) -> None:
-    _check(origin)
+def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
+    _check(pinned.origin)
     folder = find_toolchain(root)
-    for file in tree.files:
+    for file in pinned.tree.files:
         if not (folder / file.path).is_file():
             raise ToolError(
                 f"{folder} has no {file.path}",

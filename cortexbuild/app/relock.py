@@ -1,0 +1,122 @@
+"""Find out what every name of a manifest stands for: sources' contents, tools' versions.
+
+What the lock knows is taken from it, and only what is missing, local or to be upgraded is
+looked at. So a change of the manifest pins what it adds, and moves nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..core.document import did_you_mean
+from ..core.lock import FACTS, Lock, Pinned
+from ..core.manifest import Manifest, Recipe
+from ..core.planner import LLAMA_CPP, TOOLCHAIN
+from ..core.ports import Looks, Source, Toolbox
+from ..core.resolve import tools_of
+from ..core.step import ToolId
+from ..errors import DriftError, ManifestError, UsageError
+
+NOTHING = Lock({}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """How the lock is used: as it is (`frozen`), or brought up to date with the manifest.
+
+    `upgrade` are models whose pins move, `*` is all of them. Without `may_ask` no remote is
+    asked for what is not pinned.
+    """
+
+    frozen: bool = False
+    may_ask: bool = True
+    upgrade: tuple[str, ...] = ()
+    upgrade_tools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """How to look at sources: the one of a scheme, and what files under `root` were seen to be."""
+
+    find: Callable[[str], Source]
+    looks: Looks
+    root: Path
+
+
+def relock(
+    known: Lock,
+    manifest: Manifest,
+    recipes: Mapping[str, Recipe],
+    ask: Sources,
+    toolbox: Toolbox,
+    memory: int,
+    pins: Pins,
+) -> Lock:
+    """The lock that this manifest needs: metadata and small files are read, never weights.
+
+    Raises DriftError for what is not pinned when its remote may not be asked.
+    """
+    upgrade = origins_of(manifest, pins.upgrade)
+    sources = {}
+    for origin, where in places(manifest).items():
+        try:
+            sources[origin] = _pinned(known, origin, ask, origin in upgrade, pins)
+        except UsageError as error:
+            raise ManifestError(str(error), where=where, hint=error.hint) from error
+    used = tools_of(manifest, recipes, sources, toolbox, memory=memory)
+    if any(TOOLCHAIN in tool.wants for tool in used.values()):
+        sources[LLAMA_CPP] = _pinned(known, LLAMA_CPP, ask, pins.upgrade_tools, pins)
+    tools = {}
+    for name, tool in used.items():
+        had = None if pins.upgrade_tools else known.tools.get(name)
+        tools[name] = had or ToolId(tool.name, tool.revision, dict(tool.engine()))
+    targets = {name for name, _, _ in manifest.targets()}
+    outputs = {name: output for name, output in known.outputs.items() if name in targets}
+    return Lock(sources, tools, outputs)
+
+
+def places(manifest: Manifest) -> dict[str, str]:
+    """Every origin that a manifest names, with the place where it does so first."""
+    found = {manifest.evaluation: manifest.place("evaluation")}
+    for name, model in manifest.models.items():
+        found.setdefault(model.source, manifest.place("models", name, "source"))
+        for number, adapter in enumerate(model.adapters):
+            at = ("models", name, "adapters", number)
+            found.setdefault(adapter.source, manifest.place(*at))
+    return found
+
+
+def origins_of(manifest: Manifest, models: Sequence[str]) -> frozenset[str]:
+    """The origins of some models, with their adapters; `*` is every origin."""
+    if "*" in models:
+        return frozenset(places(manifest))
+    found = set()
+    for name in models:
+        model = manifest.models.get(name)
+        if model is None:
+            known = list(manifest.models)
+            near = did_you_mean(name, known, f"the models are {', '.join(known)}")
+            raise UsageError(f"no model `{name}`", hint=near)
+        found |= {model.source, *(adapter.source for adapter in model.adapters)}
+    return frozenset(found)
+
+
+def _pinned(known: Lock, origin: str, ask: Sources, again: bool, pins: Pins) -> Pinned:
+    source, old = ask.find(origin), known.sources.get(origin)
+    if old is not None and not again and not source.local:
+        return old
+    if old is None and not source.local and not pins.may_ask:
+        raise DriftError(
+            f"cortex.lock is not up to date with cortex.yaml: {origin} is not in it",
+            hint="run `cortexbuild lock` and commit cortex.lock",
+        )
+    try:
+        found = source.pin(origin, ask.root, ask.looks)
+    except UsageError:
+        # What is not on this machine may still be built elsewhere, or here already.
+        if old is not None and not again:
+            return old
+        raise
+    return replace(found, facts={name: found.facts.get(name) for name in FACTS})

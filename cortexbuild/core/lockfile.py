@@ -1,0 +1,119 @@
+"""cortex.lock as text: JSON, one file of a source per line, sorted, and written in one way only.
+
+There is no digest of the whole, and each entry stands by itself, so changes of two people to
+different entries merge as text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import IntegrityError, LockError
+from .digest import Digest, File, Tree
+from .lock import Lock, Output, Pinned
+from .step import StepKey, ToolId
+
+VERSION = 1
+MOST = 64 << 20
+"""Bytes; a lock of 100 models with 8 files each has 160 kB."""
+
+
+def lock_to_text(lock: Lock) -> str:
+    parts = [f'"lock_version":{VERSION}']
+    parts.append(_table("sources", {o: _source(p) for o, p in lock.sources.items()}))
+    parts.append(_table("tools", {name: _line(tool.plain()) for name, tool in lock.tools.items()}))
+    if lock.outputs:
+        outputs = {t: _line({"key": o.key, "tree": o.tree}) for t, o in lock.outputs.items()}
+        parts.append(_table("outputs", outputs))
+    return "{" + ",\n".join(parts) + "}\n"
+
+
+def lock_from_text(text: str, name: str) -> Lock:
+    """Raises LockError, with what to do, for anything that is not a lock of ours."""
+    hint = f"`git checkout {name}` brings back a good one; without one, `cortexbuild lock` makes it"
+    try:
+        if len(text) > MOST:
+            raise ValueError("it is too large")
+        value = json.loads(text, object_pairs_hook=_no_doubles)
+        version = value["lock_version"]
+        if version != VERSION:
+            raise LockError(
+                f"{name} is written in form {version}, and this cortexbuild knows {VERSION}",
+                hint="use the cortexbuild that wrote it, or a newer one",
+            )
+        sources = {o: _pinned(o, entry) for o, entry in value["sources"].items()}
+        tools = {str(n): _tool(entry) for n, entry in value["tools"].items()}
+        outputs = {
+            str(target): Output(StepKey(str(entry["key"])), _digest(entry["tree"]))
+            for target, entry in value.get("outputs", {}).items()
+        }
+        return Lock(sources, tools, outputs)
+    except json.JSONDecodeError as error:
+        merging = "<<<<<<<" in text
+        why = "has conflicts of a merge" if merging else f"is not JSON: {error.msg}"
+        way = f"take either side and run `cortexbuild lock`: `git checkout --ours {name}`"
+        where = f"{name}:{error.lineno}:{error.colno}"
+        raise LockError(f"{where}: {why}", hint=way if merging else hint) from error
+    except (KeyError, TypeError, ValueError, AttributeError, IntegrityError) as error:
+        raise LockError(f"{name} is not a lock of cortexbuild: {error}", hint=hint) from error
+
+
+def _table(name: str, rows: Mapping[str, str]) -> str:
+    lines = ",\n".join(f"{_line(key)}:{rows[key]}" for key in sorted(rows))
+    return f"{_line(name)}:{{\n{lines}\n}}" if lines else f"{_line(name)}:{{}}"
+
+
+def _source(pinned: Pinned) -> str:
+    files = ",\n".join(
+        "  " + _line({"path": file.path, "size": file.size, "sha256": file.digest}, sort=False)
+        for file in pinned.tree.files
+    )
+    commit = f' "commit":{_line(pinned.commit)},\n' if pinned.commit else ""
+    return f'{{\n{commit} "facts":{_line(pinned.facts)},\n "files":[\n{files}\n ]}}'
+
+
+def _line(value: object, *, sort: bool = True) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=sort)
+
+
+def _no_doubles(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError(f"{next(_doubled(pairs))} is there twice")
+    return found
+
+
+def _doubled(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
+    seen = set()
+    for key, _ in pairs:
+        if key in seen:
+            yield key
+        seen.add(key)
+
+
+def _pinned(origin: str, entry: Mapping[str, Any]) -> Pinned:
+    files = []
+    for item in entry["files"]:
+        path, size = item["path"], item["size"]
+        if not isinstance(path, str) or type(size) is not int or size < 0:
+            raise ValueError(f"a file of {origin} has no path and size")
+        files.append(File(path, _digest(item["sha256"]), size))
+    facts = dict(entry["facts"])
+    if not isinstance(facts.get("format"), str):
+        raise ValueError(f"{origin} has no format")
+    return Pinned(origin, Tree.of(files), facts, str(entry.get("commit", "")))
+
+
+def _tool(entry: Mapping[str, Any]) -> ToolId:
+    engine = {str(name): str(version) for name, version in entry["engine"].items()}
+    if type(entry["revision"]) is not int:
+        raise ValueError("a tool has no revision")
+    return ToolId(str(entry["name"]), entry["revision"], engine)
+
+
+def _digest(text: object) -> Digest:
+    if not isinstance(text, str) or len(text) != 64 or set(text) - set("0123456789abcdef"):
+        raise ValueError(f"{text!r} is no sha256")
+    return Digest(text)
