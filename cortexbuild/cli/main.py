@@ -24,6 +24,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if args.folder:
             _enter(args.folder)
+        if args.offline:
+            os.environ["CORTEX_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
         if args.no_color:
             os.environ["NO_COLOR"] = "1"
         return int(args.run(args))
@@ -71,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
         )  # fmt: skip
         sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
         sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
+        sub.add_argument("--offline", action="store_true", help="never use the network")
         command.arguments(sub)
     return parser
 

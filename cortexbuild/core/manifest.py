@@ -22,7 +22,10 @@ def _a_name(text: str) -> str:
 def _an_origin(text: str) -> str:
     scheme, colon, rest = text.partition(":")
     if not colon or not rest or not scheme.isalpha():
-        raise ValueError("a source is written `path:folder`")
+        raise ValueError(
+            "a source is written `path:folder`, `hf:org/name@revision` or "
+            "`https://host/model.gguf#sha256=…`"
+        )
     return text
 
 
@@ -105,7 +108,13 @@ def _targets(value: Any) -> Any:
 class Model(Entry):
     """A named source with the targets it is built into."""
 
-    source: Annotated[Origin, Field(description="path:FOLDER, relative to cortex.yaml")]
+    source: Annotated[
+        Origin,
+        Field(
+            description="path:FOLDER, relative to cortex.yaml; hf:ORG/NAME@REVISION, with /FILE "
+            "for one file of it; https://HOST/FILE#sha256=DIGEST"
+        ),
+    ]
     adapters: Annotated[
         tuple[Adapter, ...],
         BeforeValidator(_adapters, json_schema_input_type=list[str | Adapter]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from .digest import Digest, Plain, Tree
+from .digest import Digest, File, Plain, Tree
 from .lock import Pinned
 from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
 
@@ -87,6 +87,21 @@ class Delivery(Protocol):
 
     def copy(self, path: str, source: Path) -> None: ...
     def write(self, path: str, chunks: Iterable[bytes]) -> None: ...
+    def link(self, path: str, source: Path) -> None:
+        """Take a file that is not ours, and share its bytes where the file system can."""
+        ...
+
+    def part(self, file: File) -> Path:
+        """Where to collect the bytes of a file; what an earlier try left is there."""
+        ...
+
+    def take(self, path: str, part: Path) -> None:
+        """Move what was collected in; what is wrong is deleted."""
+        ...
+
+    def moved(self, count: int) -> None:
+        """Tell of bytes that came."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ PASSED = (
     "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CXX",
 )  # fmt: skip
 PASSED_TO_FETCH = (
-    "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
+    "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
+    "OLLAMA_MODELS", "CORTEX_OFFLINE", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
     "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CORTEX_LLAMA_CPP", "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "PIP_NO_INDEX", "PIP_PROXY",
     "PIP_TRUSTED_HOST",
@@ -134,6 +135,7 @@ def _environment(engine: str) -> dict[str, str]:
     if engine != Kind.FETCH:  # only a fetch may use the network
         chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    quiet |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     return chosen | quiet | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

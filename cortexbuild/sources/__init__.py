@@ -11,7 +11,8 @@ from ..errors import UsageError
 
 
 def source_schemes() -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in names if not name.startswith("_"))
 
 
 def find_source(origin: str) -> Source:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..core.digest import Tree
+from ..core.digest import File, Tree
 from ..errors import IntegrityError
 from . import disk
 from .hashing import CHUNK, Summing, Sums, sums_of
@@ -20,6 +22,7 @@ class StoreDelivery:
     def __init__(self, store: LocalStore, tree: Tree, scratch: Path, progress: Progress) -> None:
         self._store, self._tree, self._scratch = store, tree, scratch
         self._progress, self._done = progress, 0
+        self._held: int | None = None
 
     def copy(self, path: str, source: Path) -> None:
         draft = self._scratch / "arriving"
@@ -39,6 +42,42 @@ class StoreDelivery:
                 writer.write(chunk)
         self._accept(path, draft, summing.sums())
 
+    def link(self, path: str, source: Path) -> None:
+        draft = self._scratch / "arriving"
+        draft.unlink(missing_ok=True)
+        try:
+            os.link(source.resolve(), draft)
+        except OSError:  # another file system, or one that knows no links
+            self.copy(path, source)
+            return
+        sums = sums_of(draft)
+        self._accept(path, draft, sums)
+        self.moved(sums.size)
+
+    def part(self, file: File) -> Path:
+        """Held by this process alone; another that wants the same collects its own."""
+        folder = self._store.root / "partial"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{file.digest}.part"
+        self._held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return self._scratch / path.name
+        return path
+
+    def take(self, path: str, part: Path) -> None:
+        try:
+            self._accept(path, part, sums_of(part))
+        finally:
+            part.unlink(missing_ok=True)
+            if self._held is not None:
+                os.close(self._held)
+
+    def moved(self, count: int) -> None:
+        self._done += count
+        self._progress(self._done, self._tree.size)
+
     def _accept(self, path: str, draft: Path, sums: Sums) -> None:
         expected = self._tree.find(path)
         if expected is None:
@@ -54,5 +93,4 @@ class StoreDelivery:
     def _watched(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
             yield chunk
-            self._done += len(chunk)
-            self._progress(self._done, self._tree.size)
+            self.moved(len(chunk))

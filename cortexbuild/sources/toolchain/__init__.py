@@ -18,7 +18,8 @@ from pathlib import Path
 from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Delivery, Looks, Source
-from ...errors import ToolError, UsageError
+from ...errors import RemoteError, ToolError, UsageError
+from .._network import is_offline
 from .parts import SCRIPT, parts_of
 
 ORIGIN = "toolchain:llama.cpp"
@@ -67,6 +68,11 @@ def find_toolchain(root: Path) -> Path:
     kept = sorted(_cache().glob(f"llama.cpp-{wanted}-*"))
     if kept:
         return kept[0]
+    if is_offline():
+        raise RemoteError(
+            f"offline, and llama.cpp's converter of {PACKAGE} {wanted} is not on this machine",
+            hint="sync once without `--offline`, or let CORTEX_LLAMA_CPP name a folder of it",
+        )
     from .sdist import download_toolchain  # with it all that speaks HTTP, of no use from now on
 
     try:

@@ -1,0 +1,87 @@
+"""Bring one remote file: from where it lies already, or over the network, resumed and retried."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, BinaryIO, cast
+
+from ..core.digest import File
+from ..core.ports import Delivery
+from ..errors import RemoteError
+
+TRIES = 6
+LONGEST_WAIT = 60.0
+"""Seconds. A server may ask for more with Retry-After, and then one is told to come later."""
+
+AGAIN = (408, 429, 500, 502, 503, 504)
+
+
+def download(file: File, url: str, headers: Mapping[str, str], delivery: Delivery) -> None:
+    """Bring a file, from where an earlier try ended. What a dropped connection costs is less than
+    one chunk of huggingface-hub, 10 MB."""
+    part = delivery.part(file)
+    with part.open("ab") as stream:
+        _collect(stream, file, url, headers, delivery)
+    delivery.take(file.path, part)
+
+
+def _collect(
+    stream: BinaryIO, file: File, url: str, headers: Mapping[str, str], delivery: Delivery
+) -> None:
+    from huggingface_hub.file_download import http_get
+
+    for attempt in range(TRIES):
+        have = stream.seek(0, 2)
+        if have == file.size:
+            return
+        if have > file.size:  # of another life; begin again
+            stream.truncate(0)
+            have = stream.seek(0)
+        watched = _Watched(stream, delivery)
+        try:
+            http_get(
+                url, cast(BinaryIO, watched), resume_size=have, headers=dict(headers),
+                expected_size=file.size, displayed_filename=file.path,
+            )  # fmt: skip
+            stream.flush()
+        except Exception as error:
+            stream.flush()
+            if attempt == TRIES - 1 or not is_passing(error):
+                raise
+            time.sleep(wait(error, attempt))
+
+
+class _Watched:
+    """A file that tells of what is written into it."""
+
+    def __init__(self, stream: BinaryIO, delivery: Delivery) -> None:
+        self._stream, self._delivery = stream, delivery
+
+    def write(self, chunk: bytes) -> int:
+        self._delivery.moved(len(chunk))
+        return self._stream.write(chunk)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the same may work in a moment."""
+    from huggingface_hub.errors import HTTPError
+
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return status in AGAIN if status is not None else isinstance(error, HTTPError | OSError)
+
+
+def wait(error: Exception, attempt: int) -> float:
+    """Seconds to wait before trying again: what the server asks for, or ever longer."""
+    response = getattr(error, "response", None)
+    said = response.headers.get("Retry-After", "") if response is not None else ""
+    if said.isdigit():
+        if float(said) > LONGEST_WAIT:
+            raise RemoteError(
+                f"the server asks to come again in {said} seconds", hint="sync again then"
+            ) from error
+        return float(said)
+    return float(min(2**attempt * 0.5, LONGEST_WAIT))

@@ -1,0 +1,72 @@
+"""What the sources beyond this machine share: whether they may be asked, and reading by ranges."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Mapping
+from typing import BinaryIO, cast
+
+from ..errors import RemoteError
+
+BLOCK = 1 << 18
+"""Bytes asked for at once. The header of a model of 8 B has 30 kB, the metadata of a GGUF 8 MB."""
+
+
+def is_offline() -> bool:
+    """Whether `--offline`, CORTEX_OFFLINE or HF_HUB_OFFLINE forbids the network."""
+    names = ("CORTEX_OFFLINE", "HF_HUB_OFFLINE")
+    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in names)
+
+
+def check_online(origin: str) -> None:
+    if is_offline():
+        raise RemoteError(
+            f"{origin} is not pinned in cortex.lock, and the network is not to be used",
+            hint="run `cortexbuild lock` once without `--offline`",
+        )
+
+
+class RangeReader(io.RawIOBase):
+    """A remote file of `size` bytes, read by ranges: no more of it comes than is looked at.
+
+    `get` gives the bytes from a start up to an end.
+    """
+
+    def __init__(self, size: int, get: Callable[[int, int], bytes]) -> None:
+        self._size, self._get, self._at = size, get, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = max(0, base + offset)
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        end = min(self._at + len(buffer), self._size)
+        content = self._get(self._at, end) if end > self._at else b""
+        buffer[: len(content)] = content
+        self._at += len(content)
+        return len(content)
+
+
+def open_by_ranges(url: str, size: int, headers: Mapping[str, str]) -> BinaryIO:
+    """The file at `url` as a stream that fetches what is read of it."""
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    def get(start: int, end: int) -> bytes:
+        asked = {**headers, "Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
+        answer = get_session().get(url, headers=asked, follow_redirects=True)
+        hf_raise_for_status(answer)
+        whole = answer.status_code == 200  # a server that does not know of ranges
+        return bytes(answer.content[start:end] if whole else answer.content)
+
+    return cast(BinaryIO, io.BufferedReader(RangeReader(size, get), BLOCK))

@@ -1,0 +1,63 @@
+"""Models of the Hugging Face Hub: `hf:org/name@revision`, and one file of them with `/file.gguf`.
+
+Pinned from metadata and by ranges of headers, so nothing of the weights comes before it is
+known what they are and how many bytes. Fetched at the pinned commit, file by file, each compared
+with the sha256 that was pinned. HF_ENDPOINT, HF_HOME, HF_TOKEN and HF_HUB_OFFLINE mean what they
+mean to huggingface-hub.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...core.digest import File
+from ...core.lock import Pinned
+from ...core.ports import Delivery, Looks, Source
+from ...errors import IntegrityError, RemoteError
+from .._download import download
+from .._neighbours import neighbours
+from .._network import check_online, is_offline
+from .origin import Origin
+
+
+def pin(origin: str, root: Path, looks: Looks) -> Pinned:
+    """Raises UsageError for what is not there, RemoteError for what cannot be had."""
+    del root  # nothing on the Hub is relative to the project
+    asked = Origin.parse(origin)
+    check_online(origin)
+    from .remote import look_at
+
+    return look_at(origin, asked, looks)
+
+
+def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
+    del root
+    asked = Origin.parse(pinned.origin)
+    missing = [file for file in pinned.tree.files if not _adopted(file, delivery)]
+    if missing and is_offline():
+        names = ", ".join(file.path for file in missing)
+        raise RemoteError(
+            f"offline, and {len(missing)} of the {len(pinned.tree.files)} files of "
+            f"{pinned.origin} are not on this machine: {names}",
+            hint="sync once without `--offline`",
+        )
+    if not missing:
+        return
+    from .remote import address, errors_of
+
+    with errors_of(asked, pinned.commit):
+        for file in missing:
+            download(file, *address(asked, pinned.commit, file.path), delivery)
+
+
+def _adopted(file: File, delivery: Delivery) -> bool:
+    for place in neighbours(file):
+        try:
+            delivery.link(file.path, place)
+        except IntegrityError:
+            continue  # damaged there; it is brought anew
+        return True
+    return False
+
+
+SOURCE = Source("hf", pin, fetch)

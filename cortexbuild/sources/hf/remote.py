@@ -1,0 +1,211 @@
+"""What is asked of the Hub, and what its refusals mean for a person. With huggingface-hub."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from ...core.digest import Digest, File, Tree
+from ...core.lock import Pinned
+from ...core.ports import Looks
+from ...errors import CortexError, RemoteError, UsageError
+from ...formats.detection import detect_files
+from ...formats.files import model_files, shard_of
+from .._download import TRIES, is_passing, wait
+from .._network import open_by_ranges
+from .origin import Origin
+
+TIMEOUT = 30.0
+"""Seconds to wait for an answer of the Hub."""
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the client is imported
+
+
+@dataclass(frozen=True, slots=True)
+class HubFiles:
+    """Files of a commit, as detection asks for them. Small ones are whole, others by ranges."""
+
+    asked: Origin
+    commit: str
+    sizes: Mapping[str, int]
+    whole: Mapping[str, bytes]
+
+    def open(self, path: str) -> BinaryIO:
+        if path in self.whole:
+            return io.BytesIO(self.whole[path])
+        return open_by_ranges(*_ranges(self, path))
+
+
+def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
+    """Pin a repository: its commit, what of it matters, and what it is."""
+    from huggingface_hub import HfApi
+
+    del looks
+    with errors_of(asked, asked.revision):
+        info = _asking(
+            lambda: HfApi().model_info(
+                asked.repo, revision=asked.revision, files_metadata=True, timeout=TIMEOUT
+            )
+        )
+        commit = str(info.sha)
+        listed = {item.rfilename: item for item in info.siblings or []}
+        chosen = _chosen(asked, listed)
+        files, whole = [], {}
+        for path in chosen:
+            item = listed[path]
+            if item.lfs is not None:
+                files.append(File(path, Digest(str(item.lfs.sha256)), int(item.lfs.size)))
+            else:  # in git, where its name is a sha1; and small
+                whole[path] = _content(asked, commit, path)
+                files.append(File(path, _sha256(whole[path]), len(whole[path])))
+        sizes = {file.path: file.size for file in files}
+        if "README.md" in listed and not asked.file:
+            whole["README.md"] = _content(asked, commit, "README.md")
+            sizes["README.md"] = len(whole["README.md"])
+        name = asked.repo.partition("/")[2]
+        facts = detect_files(HubFiles(asked, commit, sizes, whole), name)
+    return Pinned(origin, Tree.of(files), facts.to_plain(), commit)
+
+
+def _asking(ask: Callable[[], Any]) -> Any:
+    """Ask again where that may help: the client does not, for what it calls metadata."""
+    for attempt in range(TRIES - 1):
+        try:
+            return ask()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            time.sleep(wait(error, attempt))
+    return ask()
+
+
+def address(asked: Origin, commit: str, path: str) -> tuple[str, Mapping[str, str]]:
+    """The URL of a file at a commit, and the headers to ask with: a token if there is one."""
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    headers: dict[str, str] = build_hf_headers(library_name="cortexbuild")
+    return hf_hub_url(asked.repo, path, revision=commit), headers
+
+
+def _ranges(files: HubFiles, path: str) -> tuple[str, int, Mapping[str, str]]:
+    url, headers = address(files.asked, files.commit, path)
+    return url, files.sizes[path], headers
+
+
+def _chosen(asked: Origin, listed: Mapping[str, Any]) -> list[str]:
+    if not asked.file:
+        found = model_files(listed)
+        if not found:
+            raise UsageError(f"hf:{asked.repo} has no file of a model")
+        return found
+    if asked.file not in listed:
+        near = sorted(path for path in listed if path.endswith((".gguf", ".safetensors")))
+        raise UsageError(
+            f"hf:{asked.repo} has no file `{asked.file}`",
+            hint=f"it has {', '.join(near)}" if near else "it has no weights in one file",
+        )
+    shard = shard_of(asked.file)
+    names = [shard.sibling(n) for n in range(1, shard.count + 1)] if shard else [asked.file]
+    return [name for name in names if name in listed]
+
+
+def _content(asked: Origin, commit: str, path: str) -> bytes:
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    url, headers = address(asked, commit, path)
+
+    def get() -> bytes:
+        answer = get_session().get(url, headers=dict(headers), follow_redirects=True)
+        hf_raise_for_status(answer)
+        return bytes(answer.content)
+
+    return bytes(_asking(get))
+
+
+def _sha256(content: bytes) -> Digest:
+    import hashlib
+
+    return Digest(hashlib.sha256(content).hexdigest())
+
+
+@contextmanager
+def errors_of(asked: Origin, revision: str) -> Iterator[None]:
+    """The client's errors in a person's words: what is wrong, and what to do about it."""
+    from huggingface_hub import errors
+
+    repo = f"hf:{asked.repo}"
+    try:
+        yield
+    except CortexError:
+        raise
+    except errors.GatedRepoError as error:
+        raise RemoteError(f"{repo} is gated, and {_token()}", hint=_page(asked)) from error
+    except errors.RevisionNotFoundError as error:
+        if re.fullmatch(r"[0-9a-f]{40}", revision):
+            raise RemoteError(
+                f"{repo} has no commit {revision[:12]} any more; what was built of it still works",
+                hint="`cortexbuild lock --upgrade` takes what is there now",
+            ) from error
+        raise UsageError(f"{repo} has no revision `{revision}`", hint=_revisions(asked)) from error
+    except errors.RepositoryNotFoundError as error:
+        raise UsageError(
+            f"{repo} does not exist, or may not be seen; {_token()}", hint=_near(asked)
+        ) from error
+    except errors.EntryNotFoundError as error:
+        raise RemoteError(f"a file of {repo} is gone at {revision[:12]}") from error
+    except Exception as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"
+        raise RemoteError(
+            f"{repo} could not be reached: {why}",
+            hint="what came is kept: run the same command again",
+        ) from error
+
+
+def _token() -> str:
+    from huggingface_hub import constants, get_token
+
+    if not get_token():
+        return "no token was used"
+    place = "HF_TOKEN" if os.environ.get("HF_TOKEN") else constants.HF_TOKEN_PATH
+    return f"the token of {place} was used"
+
+
+def _page(asked: Origin) -> str:
+    from huggingface_hub import constants
+
+    page = f"{constants.ENDPOINT}/{asked.repo}"
+    return f"ask for access at {page}, then `hf auth login`, or set HF_TOKEN"
+
+
+def _revisions(asked: Origin) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+
+    try:
+        refs = HfApi().list_repo_refs(asked.repo)
+    except (HTTPError, OSError):  # it is only a hint
+        return ""
+    names = [ref.name for ref in (*refs.branches, *refs.tags)]
+    return f"it has {', '.join(names[:8])}" if names else ""
+
+
+def _near(asked: Origin) -> str:
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError
+
+    owner, _, name = asked.repo.partition("/")
+    try:
+        found = [model.id for model in HfApi().list_models(search=name, limit=3)]
+        found += [model.id for model in HfApi().list_models(author=owner, limit=3)]
+    except (HTTPError, OSError):  # it is only a hint
+        found = []
+    names = list(dict.fromkeys(str(one) for one in found))
+    return f"did you mean {' or '.join(names[:4])}?" if names else "is the name right?"

@@ -1,0 +1,83 @@
+"""A file at a URL: `https://host/model.gguf#sha256=…`. The sha256 is what one trusts."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from ..core.digest import Digest, File, Tree
+from ..core.lock import Pinned
+from ..core.ports import Delivery, Looks, Source
+from ..errors import CortexError, IntegrityError, RemoteError, UsageError
+from ._download import download
+from ._neighbours import neighbours
+from ._network import check_online, is_offline, open_by_ranges
+
+
+def pin(origin: str, root: Path, looks: Looks) -> Pinned:
+    del root, looks
+    url, name, digest = _parsed(origin)
+    check_online(url)
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    from ..formats.detection import detect_files
+
+    try:
+        answer = get_session().head(url, follow_redirects=True)
+        hf_raise_for_status(answer)
+        size = int(answer.headers.get("Content-Length", 0))
+        if size <= 0:
+            raise RemoteError(f"{url} does not say how large it is")
+        facts = detect_files(_OneFile(url, {name: size}), PurePosixPath(name).stem)
+    except CortexError:
+        raise
+    except Exception as error:
+        raise RemoteError(f"{url} could not be reached: {error}") from error
+    return Pinned(origin, Tree.of([File(name, digest, size)]), facts.to_plain())
+
+
+def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
+    del root
+    url, _, _ = _parsed(pinned.origin)
+    (file,) = pinned.tree.files
+    for place in neighbours(file):
+        try:
+            delivery.link(file.path, place)
+        except IntegrityError:
+            continue
+        return
+    if is_offline():
+        raise RemoteError(f"offline, and {url} is not on this machine")
+    try:
+        download(file, url, {}, delivery)
+    except CortexError:
+        raise
+    except Exception as error:
+        raise RemoteError(
+            f"{url} could not be fetched: {error}",
+            hint="what came is kept: run the same command again",
+        ) from error
+
+
+class _OneFile:
+    def __init__(self, url: str, sizes: dict[str, int]) -> None:
+        self._url, self.sizes = url, sizes
+
+    def open(self, path: str):  # type: ignore[no-untyped-def]
+        return open_by_ranges(self._url, self.sizes[path], {})
+
+
+def _parsed(origin: str) -> tuple[str, str, Digest]:
+    parts = urlsplit(origin)
+    name = PurePosixPath(unquote(parts.path)).name
+    found = re.fullmatch(r"sha256=([0-9a-f]{64})", parts.fragment)
+    if found is None or not name or not parts.hostname:
+        raise UsageError(
+            f"`{origin}` does not say what it should be",
+            hint="write the sha256 of the file behind it: `https://host/model.gguf#sha256=…`",
+        )
+    return origin.partition("#")[0], name, Digest(found[1])
+
+
+SOURCE = Source("https", pin, fetch)
