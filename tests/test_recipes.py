@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cortexbuild.cli.wire import Recipes
+from cortexbuild.cli.recipes import Recipes
 from cortexbuild.core.step import Kind
 from cortexbuild.tools import find_tool
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -11,14 +12,17 @@ from typing import Literal
 
 from ..app import generate as app_generate
 from ..app.build import AfterFailure
+from ..app.explain import outlook
 from ..app.project import Project
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
 from ..core.events import Event
 from ..core.plan import Scope
 from ..core.ports import LoadedModel, Sampling
-from ..errors import BuildFailed
-from . import wire
+from ..errors import BuildFailed, StoreError
+from . import wire, words
+from .beside import keep_last, write_lock
+from .prune import note_views
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def sync(
     """
     project = open_manifest(manifest)
     if project.lock != project.locked:
-        wire.write_lock(project.root, project.lock)
+        write_lock(project.root, project.lock)
     outcome = run_sync(project, Scope(project.plan.select(targets)), jobs, lambda _: None)
     raise_if_failed(outcome)
     return {one.target: one.path for one in outcome.targets}
@@ -73,6 +77,7 @@ def run_sync(
 ) -> Outcome:
     """One sync with the real parts; the last keys are kept for `why`."""
     store = wire.store_of(project)
+    check_room(project, scope)
     run = wire.new_run(store)
     executor = wire.open_executor(jobs or os.cpu_count() or 1, emit)
     try:
@@ -89,8 +94,28 @@ def run_sync(
     finally:
         executor.close()
         wire.end_run(store, run)
-    wire.keep_last(project.root, outcome.keys)
+    keep_last(project.root, outcome.keys)
+    note_views(project)
     return outcome
+
+
+def check_room(project: Project, scope: Scope) -> None:
+    """Raises StoreError when what will be brought and made does not fit on the disk.
+
+    What is downloaded and made is moved into the store and not copied, so nothing counts twice.
+    """
+    steps = [step for step in outlook(project, scope) if step.state != "fresh"]
+    if not steps:
+        return
+    needed, free = sum(step.size for step in steps), shutil.disk_usage(project.store.root).free
+    if needed > free:
+        largest = max(steps, key=lambda step: step.size)
+        raise StoreError(
+            f"about {words.size(needed)} are to be written to {project.store.root}, and "
+            f"{words.size(free)} are free",
+            hint=f"most of it is {largest.step.label} ({words.size(largest.size)}); make room, or "
+            "set CORTEX_HOME to a folder on a larger disk",
+        )
 
 
 def raise_if_failed(outcome: Outcome) -> None:

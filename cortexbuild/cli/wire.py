@@ -6,7 +6,7 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Literal
 
@@ -15,17 +15,14 @@ from ..app.relock import NOTHING, Pins, Sources, relock
 from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
-from ..core.lock import Lock
-from ..core.lockfile import lock_from_text, lock_to_text
-from ..core.manifest import Manifest, Recipe
+from ..core.manifest import Manifest
 from ..core.planner import make_plan
 from ..core.ports import Job, Toolbox
-from ..core.step import StepId, StepKey
+from ..core.step import StepId
 from ..errors import LockError
 from ..exec.local import LocalExecutor
 from ..runtimes import find_runtime
 from ..sources import find_source
-from ..store.disk import replace_text
 from ..store.hashing import sums_of
 from ..store.index import Index
 from ..store.local import LocalStore
@@ -33,12 +30,13 @@ from ..store.scratch import sweep
 from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
+from .beside import read_last, read_lock
+from .recipes import Recipes
 from .yamlfile import read_yaml
 
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
 """Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
 KEPT_RUNS = 50
-LOCK = "cortex.lock"
 
 PINS = Pins()
 
@@ -84,45 +82,6 @@ def open_project(manifest_path: Path, store: LocalStore, pins: Pins = PINS) -> P
         find_step_tool=lambda step: find_tool(step.tool.name, step.kind, step.format),
         last=read_last(root),
     )
-
-
-def read_lock(root: Path) -> Lock | None:
-    try:
-        text = (root / LOCK).read_text()
-    except FileNotFoundError:
-        return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise LockError(f"{LOCK} cannot be read: {error}") from error
-    return lock_from_text(text, LOCK)
-
-
-def write_lock(root: Path, lock: Lock) -> None:
-    replace_text(root / LOCK, lock_to_text(lock))
-
-
-class Recipes(Mapping[str, Recipe]):
-    """The project's own recipes, then ours. A file is read when its recipe is asked for."""
-
-    def __init__(self, root: Path) -> None:
-        package = Path(__file__).parent.parent
-        shipped = package / "_recipes"
-        if not shipped.is_dir():  # a checkout, not an installed wheel
-            shipped = package.parent / "recipes"
-        self._files = {path.stem: path for path in sorted(shipped.glob("*.yaml"))}
-        self._files |= {path.stem: path for path in sorted((root / "recipes").glob("*.yaml"))}
-        self._read: dict[str, Recipe] = {}
-
-    def __getitem__(self, name: str) -> Recipe:
-        if name not in self._read:
-            path = self._files[name]
-            self._read[name] = Recipe.parse(read_yaml(path, f"recipes/{path.name}"))
-        return self._read[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._files)
-
-    def __len__(self) -> int:
-        return len(self._files)
 
 
 class IndexedLooks:
@@ -189,6 +148,11 @@ def store_of(project: Project) -> LocalStore:
     return project.store
 
 
+def views_of(project: Project) -> HomeViews:
+    assert isinstance(project.views, HomeViews), "projects are opened here, with these views"
+    return project.views
+
+
 def job_of(
     store: LocalStore, root: Path, run: Path, patience: float | None,
     forced: Set[StepId], again: Literal["compare", "replace"], ready: Ready,
@@ -198,23 +162,3 @@ def job_of(
         ready.id, ready.key, ready.step, ready.ingredients, ready.inputs,
         str(store.root), str(root), str(log), patience, again if ready.id in forced else "no",
     )  # fmt: skip
-
-
-def read_last(root: Path) -> Mapping[str, StepKey]:
-    """Under which key each step was last made for this project. For `why`; may be lost."""
-    try:
-        found = json.loads((root / ".cortex" / "last.json").read_text())
-        return {str(label): StepKey(str(key)) for label, key in found.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
-
-
-def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
-    merged = {**read_last(root), **keys}
-    if merged == read_last(root):
-        return
-    try:
-        replace_text(root / ".cortex" / "last.json", json.dumps(merged, indent=1, sort_keys=True))
-        replace_text(root / ".cortex" / ".gitignore", "*\n")
-    except OSError:
-        return  # a checkout that cannot be written to: only `why` knows less

@@ -91,6 +91,15 @@ class Resources(Entry):
     ] = None
 
 
+class Licenses(Entry):
+    """Licences, as sources declare them, that nothing may be built under."""
+
+    deny: Annotated[
+        tuple[str, ...],
+        Field(strict=False, description="patterns with * and ?; `unknown` is none declared"),
+    ] = ()
+
+
 def _targets(value: Any) -> Any:
     """`[mlx-4bit]` is short for `{mlx-4bit: {recipe: mlx-4bit}}`."""
     if not isinstance(value, list):
@@ -136,6 +145,7 @@ class Manifest(Document):
     )
     policy: Policy = Policy()
     resources: Resources = Resources()
+    licenses: Licenses = Licenses()
     models: Annotated[Mapping[Name, Model], Field(min_length=1)]
 
     def targets(self) -> Iterator[tuple[str, Model, Target]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from ..errors import LockError
 from .digest import Plain, plain_number
 from .document import Path, validate
+from .licences import check_licences
 from .lock import Lock, Pinned
 from .manifest import Manifest, Model, Recipe, Target
 from .params import Params
@@ -33,6 +34,7 @@ def make_plan(
 
     `memory` is this machine's, in bytes, for recipes that choose by it.
     """
+    check_licences(manifest, lock)
     draft = _Draft(manifest, recipes, lock, toolbox, memory)
     for name, model, target in manifest.targets():
         draft.add(name, model, target)

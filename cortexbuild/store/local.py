@@ -8,6 +8,8 @@ Layout under the root (`~/.cortex/build/v1`):
     trees/abcd…/               a built artifact as a folder of hard links into cas
     corrupt/                   what was found to be wrong; never read again
     tmp/<run>/                 work in progress, held by a lock of its process
+    partial/                   downloads that were not finished
+    roots/                     which projects use this store
     locks/  runs/  index.sqlite
 
 Nothing has its final name before it is whole, so a process killed at any point leaves only
@@ -38,7 +40,7 @@ class LocalStore(Blobs):
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
-            for name in ("cas/sha256", "ac/v1", "trees", "tmp", "locks", "runs"):
+            for name in ("cas/sha256", "ac/v1", "trees", "tmp", "locks", "runs", "roots"):
                 (root / name).mkdir(parents=True, exist_ok=True)
             _check_layout(root)
         except OSError as error:

@@ -28,7 +28,13 @@ class HomeViews:
 
     def shows(self, target: str, format_: str) -> Digest | None:
         """The digest of the tree that a view of ours shows."""
-        path, trees = self.path(target, format_), self._store.root / "trees"
+        return self._shown(self.path(target, format_))
+
+    def _is_ours(self, path: Path) -> bool:
+        return self._shown(path) is not None
+
+    def _shown(self, path: Path) -> Digest | None:
+        trees = self._store.root / "trees"
         try:
             shown = Path(os.path.normpath(path.parent / path.readlink()))
         except OSError:
@@ -40,6 +46,14 @@ class HomeViews:
     def is_whole(self, target: str, format_: str, tree: Tree) -> bool:
         """Whether the view shows this tree, and every file of it is there."""
         return self.shows(target, format_) == tree.digest and self._store.is_placed(tree)
+
+    def remove(self, view: str) -> bool:
+        """Take a view away by its path under CORTEX_HOME, if there is one and it is ours."""
+        path = self._home / view
+        if not path.is_symlink() or not self._is_ours(path):
+            return False
+        path.unlink()
+        return True
 
     def check_ours(self, target: str, format_: str) -> None:
         """Raises StoreError where the name is taken by something that we did not make."""

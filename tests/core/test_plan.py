@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cortexbuild.cli.wire import Recipes
+from cortexbuild.cli.recipes import Recipes
 from cortexbuild.core.digest import Digest, File, Tree
 from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +13,12 @@ from ...core.plan import Scope
 from ...core.step import Kind
 from ...store.local import LocalStore
 from .. import wire
+from ..jsontext import print_json
+
+__all__ = [
+    "Command", "add_json", "add_pins", "add_scope", "add_targets", "open_project", "open_store",
+    "plain_reason", "print_json", "print_rows", "scope_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +37,6 @@ def open_project(args: argparse.Namespace) -> Project:
 
 def open_store() -> LocalStore:
     return wire.open_store()
-
-
-def print_json(schema: str, fields: Mapping[str, object]) -> None:
-    """One document on stdout; `schema` names its form and version."""
-    document = {"schema": f"cortexbuild/{schema}", **fields}
-    json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
-    sys.stdout.write("\n")
 
 
 def plain_reason(reason: Reason) -> Mapping[str, object]:

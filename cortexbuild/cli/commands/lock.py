@@ -14,7 +14,7 @@ from ...core.lockchanges import Change, changes
 from ...core.lockfile import lock_to_text
 from ...errors import DriftError, UsageError
 from .. import wire
-from ..wire import LOCK
+from ..beside import LOCK, write_lock
 from .command import Command, add_json, open_store, print_json
 
 
@@ -51,7 +51,7 @@ def _lock(args: argparse.Namespace) -> int:
     if args.record_outputs:
         lock = replace(lock, outputs=record_outputs(project))
     found = changes(project.locked or NOTHING, lock)
-    wire.write_lock(project.root, lock)
+    write_lock(project.root, lock)
     if args.json:
         plain = [{"sign": c.sign, "name": c.name, "what": c.what, "files": c.files} for c in found]
         print_json("lock/1", {"changes": plain})

@@ -8,7 +8,7 @@ import sys
 
 from ...core.manifest import Manifest
 from ...errors import UsageError
-from .. import wire
+from ..recipes import Recipes
 from .command import Command, add_json, print_json, print_rows
 
 STARTER = """\
@@ -49,7 +49,7 @@ def _schema(args: argparse.Namespace) -> int:
 
 
 def _recipes(args: argparse.Namespace) -> int:
-    known = wire.Recipes(args.manifest.absolute().parent)
+    known = Recipes(args.manifest.absolute().parent)
     rows = [(name, recipe.summary) for name, recipe in known.items()]
     rows += [
         ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),

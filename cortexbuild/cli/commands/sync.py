@@ -6,20 +6,22 @@ import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
-from pathlib import Path
 
 from ...app.explain import outlook
 from ...app.generate import look
 from ...app.project import Project
-from ...app.sync import Outcome
+from ...app.relock import NOTHING
 from ...core.events import Event, StepChanged
+from ...core.lockchanges import changes
 from ...core.plan import Scope
 from ...core.step import StepId
 from ...errors import DriftError, UsageError
-from .. import wire, words
+from .. import words
+from ..beside import LOCK, write_lock
+from ..prune import prunable, prune
 from ..python import raise_if_failed, run_sync
 from ..render import screen
+from ..report import print_failures, print_outcome, summary
 from .command import (
     Command,
     add_json,
@@ -27,7 +29,6 @@ from .command import (
     add_scope,
     add_targets,
     open_project,
-    print_json,
     scope_of,
 )
 from .lock import check_lock
@@ -45,6 +46,10 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
+    parser.add_argument(
+        "--prune", action="store_true",
+        help="take away the views of targets that cortex.yaml has no more",
+    )  # fmt: skip
     parser.add_argument(
         "--replace", action="store_true",
         help="with --force: keep the new result where it differs, not the first",
@@ -83,7 +88,6 @@ def _jobs(text: str) -> int:
 
 
 def _sync(args: argparse.Namespace) -> int:
-    started = time.monotonic()
     if args.replace and not args.force:
         raise UsageError("`--replace` is about what is made again", hint="add `--force`")
     if args.check:
@@ -95,16 +99,25 @@ def _sync(args: argparse.Namespace) -> int:
     if args.check:
         return _check(project, scope)
     if args.dry_run:
+        for change in changes(project.locked or NOTHING, project.lock):
+            print(f"{LOCK} would have  {change.sign} {change.name}", file=sys.stderr)
+        for view in prunable(project) if args.prune else ():
+            print(f"would be taken away  {view}", file=sys.stderr)
         return show_plan(project, scope, as_json=args.json)
+    return _build(args, project, scope)
+
+
+def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
+    started = time.monotonic()
     if not args.frozen and project.lock != project.locked:
-        wire.write_lock(project.root, project.lock)
-    changes: dict[StepId, StepChanged] = {}  # the last of each step
+        write_lock(project.root, project.lock)
+    last: dict[StepId, StepChanged] = {}  # the last of each step
     kind = "none" if args.quiet or (args.json and args.progress == "auto") else args.progress
     with screen(kind, verbose=args.verbose) as shown:
 
         def emit(event: Event) -> None:
             if isinstance(event, StepChanged):
-                changes[event.step] = event
+                last[event.step] = event
             shown.emit(event)
 
         outcome = run_sync(
@@ -118,12 +131,14 @@ def _sync(args: argparse.Namespace) -> int:
         )
     seconds = time.monotonic() - started
     if args.json:
-        _print_sync(outcome, list(changes.values()), seconds)
+        print_outcome(outcome, list(last.values()), seconds)
     elif not args.quiet:
-        _print_failures(outcome)
-        counts = Counter[str](change.change for change in changes.values())
-        print(f"{_summary(counts, len(scope.targets))}  {words.time(seconds)}", file=sys.stderr)
+        print_failures(outcome)
+        counts = Counter[str](change.change for change in last.values())
+        print(f"{summary(counts, len(scope.targets))}  {words.time(seconds)}", file=sys.stderr)
     raise_if_failed(outcome)
+    for view in prune(project) if args.prune else ():
+        print(f"  gone  {view}", file=sys.stderr)
     return 0
 
 
@@ -139,72 +154,6 @@ def _check(project: Project, scope: Scope) -> int:
             f"not up to date: {', '.join(dict.fromkeys(stale))}", hint="run `cortexbuild sync`"
         )
     return 0
-
-
-def _summary(counts: Counter[str], targets: int) -> str:
-    said = [
-        f"{counts[change]} {word}"
-        for change, word in (
-            ("built", "built"),
-            ("reused", "made by others"),
-            ("fresh", "fresh"),
-            ("failed", "failed"),
-            ("skipped", "skipped"),
-        )
-        if counts[change]
-    ]
-    idle = "nothing to do, " if not (counts["built"] or counts["failed"]) else ""
-    return f"{words.count(targets, 'target')}: {idle}{', '.join(said)} steps"
-
-
-def _print_failures(outcome: Outcome) -> None:
-    for label, failure in outcome.failed.items():
-        print(f"\n{label} failed: {failure.message}", file=sys.stderr)
-        if failure.hint:
-            print(f"  hint: {failure.hint}", file=sys.stderr)
-        if failure.log:
-            for line in _last_lines(Path(failure.log)):
-                print(f"  | {line}", file=sys.stderr)
-            print(f"  log:  {failure.log}", file=sys.stderr)
-    for one in outcome.targets:
-        if one.tree is not None:
-            for problem in one.wrong:
-                print(f"\n{one.target} is not good enough: {problem}", file=sys.stderr)
-
-
-def _last_lines(log: Path, most: int = 8) -> list[str]:
-    try:
-        return log.read_text(errors="replace").rstrip().splitlines()[-most:]
-    except OSError:
-        return []
-
-
-def _print_sync(outcome: Outcome, changes: Sequence[StepChanged], seconds: float) -> None:
-    targets = [
-        {
-            "target": one.target,
-            "ok": not one.wrong,
-            "wrong": list(one.wrong),
-            "path": str(one.path),
-            "digest": one.tree.digest if one.tree else None,
-            "size": one.tree.size if one.tree else None,
-        }
-        for one in outcome.targets
-    ]
-    steps = [
-        {"step": c.label, "change": c.change, "seconds": c.seconds, "size": c.size}
-        for c in changes
-        if c.change != "started"
-    ]
-    failures = {
-        label: {"message": failure.message, "hint": failure.hint, "log": failure.log}
-        for label, failure in outcome.failed.items()
-    }
-    counts = Counter(str(step["change"]) for step in steps)
-    names = ("built", "reused", "fresh", "failed", "skipped")
-    summary = {name: counts[name] for name in names} | {"seconds": round(seconds, 3)}
-    fields = {"summary": summary, "targets": targets, "steps": steps, "failures": failures}
-    print_json("sync/1", fields)
 
 
 COMMANDS = (Command("sync", "build what is not up to date", _sync_arguments, _sync),)
