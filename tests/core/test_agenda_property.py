@@ -227,7 +227,9 @@ def test_a_failure_blocks_what_needs_it_and_nothing_else(plan, data, keep_going)
     while stack:
         id_ = stack.pop()
         wanted.add(id_)
-        stack += [item.step for item in plan.steps[id_].inputs.values()]
+        # A gate is looked at when its step's key is known, which a blocked step's never is.
+        inputs = plan.steps[id_].inputs.values()
+        stack += [item.step for item in inputs if item.reads or id_ not in below]
     if keep_going:
         last = {event.step: event.change for event in world.events}
         for id_ in wanted - below - broken:
