@@ -100,6 +100,9 @@ class Workspace:
     def report(self, *args: str, code: int = 0) -> dict:
         return json.loads(self.run("sync", "--json", "-j", "2", *args, code=code).stdout)
 
+    def view(self, target: str = "m--t") -> Path:
+        return self.home / "quantized_models" / target
+
     def text(self, target: str = "m--t") -> str:
         return (self.home / "quantized_models" / target / "model.txt").read_text()
 

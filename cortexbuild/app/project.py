@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from ..core.lock import Lock
 from ..core.manifest import Manifest, Recipe
 from ..core.plan import Plan, Scope
 from ..core.ports import Runtime, Store, Tool, Views
-from ..core.step import Step, StepKey
+from ..core.step import Step, StepId, StepKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,7 @@ class Project:
     last: Mapping[str, StepKey]
 
     def agenda(self, scope: Scope) -> Agenda:
-        return Agenda(
-            self.plan,
-            self.plan.ends(scope),
-            self.store.trace,
-            self.store.has_tree,
-            forced=self.plan.forced(scope),
-        )
+        return self.agenda_to(self.plan.ends(scope), self.plan.forced(scope))
+
+    def agenda_to(self, ends: Iterable[StepId], forced: Set[StepId] = frozenset()) -> Agenda:
+        return Agenda(self.plan, ends, self.store.trace, self.store.has_tree, forced=forced)

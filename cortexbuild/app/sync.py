@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from ..errors import StoreError
 from .build import AfterFailure, build
 from .measured import problems_of
 from .project import Project
+from .provenance import statement
 from .record import difference
 
 
@@ -134,4 +136,8 @@ def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
             project.views.show(target, goal.format, tree)
         except StoreError as error:
             wrong.append(str(error))
+    noted = project.views.has_note(target, goal.format) and not agenda.has_run(goal.model)
+    if not wrong and not noted:
+        found = statement(project, target)
+        project.views.note(target, goal.format, json.dumps(found, indent=1) + "\n")
     return Synced(target, path, tree, tuple(wrong))

@@ -98,7 +98,7 @@ class Agenda:
         """What is known of a step now. `may-run` depends on what its inputs turn out to be."""
         if id_ in self._must or id_ in self._ready or id_ in self._started:
             return "will-run"
-        if id_ in self._done or id_ in self.traces or self._is_known_source(id_):
+        if id_ in self._done or id_ in self.traces or self.plan.steps[id_].tree is not None:
             return "fresh" if id_ in self._wanted else "unneeded"
         return "may-run" if id_ in self._wanted else "unneeded"
 
@@ -113,12 +113,12 @@ class Agenda:
     def is_done(self, goal: Goal) -> bool:
         return all(self._done.get(id_) for id_ in (goal.model, *goal.checks))
 
+    def has_run(self, id_: StepId) -> bool:
+        return id_ in self._ran
+
     def tree(self, id_: StepId) -> Tree | None:
         """A step's output, as far as it is known."""
         return self._trees.get(id_)
-
-    def _is_known_source(self, id_: StepId) -> bool:
-        return self.plan.steps[id_].tree is not None
 
     def _want(self, id_: StepId, *, bytes_: bool) -> None:
         # A stack of our own: chains may be longer than Python's.

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.digest import Digest, Tree
 from ..errors import StoreError
+from . import disk
 from .local import LocalStore
 from .scratch import scratch
 
@@ -47,12 +48,20 @@ class HomeViews:
         """Whether the view shows this tree, and every file of it is there."""
         return self.shows(target, format_) == tree.digest and self._store.is_placed(tree)
 
+    def has_note(self, target: str, format_: str) -> bool:
+        """Whether something is written beside the view about where it comes from."""
+        return _beside(self.path(target, format_)).exists()
+
+    def note(self, target: str, format_: str, text: str) -> None:
+        disk.replace_text(_beside(self.path(target, format_)), text)
+
     def remove(self, view: str) -> bool:
         """Take a view away by its path under CORTEX_HOME, if there is one and it is ours."""
         path = self._home / view
         if not path.is_symlink() or not self._is_ours(path):
             return False
         path.unlink()
+        _beside(path).unlink(missing_ok=True)
         return True
 
     def check_ours(self, target: str, format_: str) -> None:
@@ -77,3 +86,7 @@ class HomeViews:
         draft.unlink(missing_ok=True)
         draft.symlink_to(os.path.relpath(shown, path.parent))
         draft.replace(path)
+
+
+def _beside(view: Path) -> Path:
+    return view.with_name(f"{view.name}.provenance.json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import lock, looking, plan, running, starting, sync
+from . import checking, comparing, lock, looking, plan, running, starting, sync
 from .command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -10,6 +10,8 @@ COMMANDS: tuple[Command, ...] = (
     *lock.COMMANDS,
     *plan.COMMANDS,
     *looking.COMMANDS,
+    *checking.COMMANDS,
+    *comparing.COMMANDS,
     *running.COMMANDS,
     *starting.COMMANDS,
 )

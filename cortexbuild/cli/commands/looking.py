@@ -1,27 +1,21 @@
-"""`why`, `list`, `info`, `path`, `verify`: look at what is there, and change nothing."""
+"""`why`, `list`, `info`, `path`: look at what is there, and change nothing."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from functools import partial
 from pathlib import Path
 
 from ...app.explain import outlook
 from ...app.generate import find_built, look
-from ...app.verify import verify
-from ...core.digest import Digest
 from ...core.plan import Scope
-from ...errors import IntegrityError, UsageError
-from ...store.hashing import sums_of
-from ...store.local import LocalStore
+from ...errors import UsageError
 from .. import words
 from .command import (
     Command,
     add_json,
     add_targets,
     open_project,
-    open_store,
     plain_reason,
     print_json,
     print_rows,
@@ -133,32 +127,9 @@ def _path(args: argparse.Namespace) -> int:
     return 0
 
 
-def _verify(args: argparse.Namespace) -> int:
-    store = open_store()
-    count, damaged = verify(store, partial(_sum_of, store), lambda _done, _total: None)
-    if args.json:
-        listed = [{"sha256": one.digest, "used": list(one.used)} for one in damaged]
-        print_json("verify/1", {"files": count, "damaged": listed})
-    for one in damaged:
-        print(f"damaged: {one.digest}  {', '.join(one.used) or 'used by nothing'}", file=sys.stderr)
-    if damaged:
-        raise IntegrityError(
-            f"{words.count(len(damaged), 'file')} of {count} damaged and set aside",
-            hint="run `cortexbuild sync`: what is missing is made again",
-        )
-    if not args.json:
-        print(f"{words.count(count, 'file')} as they should be", file=sys.stderr)
-    return 0
-
-
-def _sum_of(store: LocalStore, digest: Digest) -> Digest:
-    return sums_of(store.blob(digest)).sha256
-
-
 COMMANDS = (
     Command("why", "say which ingredient of which step changed", _why_arguments, _why),
     Command("list", "the targets, and where they are", _list_arguments, _list),
     Command("info", "what a model is, from its headers", _info_arguments, _info),
     Command("path", "print where a built target is, for scripts", _one_target, _path),
-    Command("verify", "read every stored file again", add_json, _verify),
 )

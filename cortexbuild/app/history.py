@@ -1,0 +1,32 @@
+"""The traces that a target stands on, followed from its sources to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..core.digest import Tree
+from ..core.plan import Goal
+from ..core.step import StepId, Trace, key_of
+from .project import Project
+
+
+def history(project: Project, goal: Goal) -> Mapping[StepId, Trace]:
+    """The trace of every step below a goal that has one, in plan order.
+
+    A build follows traces only as far as it must; this follows all of them.
+    """
+    plan = project.plan
+    trees: dict[StepId, Tree] = {}
+    found: dict[StepId, Trace] = {}
+    for id_ in plan.chain((goal.model, *goal.checks)):
+        step = plan.steps[id_]
+        if step.tree is not None:
+            trees[id_] = step.tree
+        read = {role: item.step for role, item in step.inputs.items() if item.reads}
+        if not set(read.values()) <= trees.keys():
+            continue
+        ingredients = step.ingredients({role: trees[below] for role, below in read.items()})
+        trace = project.store.trace(key_of(ingredients), ingredients)
+        if trace is not None:
+            found[id_], trees[id_] = trace, trace.tree
+    return found

@@ -1,0 +1,52 @@
+"""`verify --rebuild`: the real parts for building a target a second time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import partial
+
+from ..app.generate import find_built
+from ..app.measured import goal_that_counts
+from ..app.project import Project
+from ..app.rebuild import Rebuilt, rebuild
+from ..core.events import Emit
+from ..core.plan import Goal
+from ..core.step import Failure, Kind
+from ..errors import BuildFailed
+from ..store.local import LocalStore
+from ..store.scratch import scratch
+from . import wire
+
+
+def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebuilt]:
+    """Raises BuildFailed when it cannot be built again."""
+    built = find_built(project, pattern)
+    goal, _ = goal_that_counts(project, built.target)
+    store = wire.store_of(project)
+    with scratch(store.root) as folder:
+        second = LocalStore(folder / "store")
+        executor = wire.open_executor(os.cpu_count() or 1, emit)
+        try:
+            _lend_sources(project, goal, store, second)
+            run = wire.new_run(store)
+            job_of = partial(wire.job_of, second, project.root, run, None, frozenset(), "compare")
+            found = rebuild(project, goal, second, executor, job_of, emit)
+        finally:
+            executor.close()
+            second.close()
+    if isinstance(found, Failure):
+        raise BuildFailed({built.target: found.message}, hint=found.hint, code=found.code)
+    return found
+
+
+def _lend_sources(project: Project, goal: Goal, store: LocalStore, second: LocalStore) -> None:
+    """What was fetched is not fetched again: its bytes are known by their sha256."""
+    for id_ in project.plan.chain((goal.model, *goal.checks)):
+        step = project.plan.steps[id_]
+        if step.kind is Kind.FETCH and step.tree is not None and store.has_tree(step.tree):
+            for file in step.tree.files:
+                dest = second.blob(file.digest)
+                dest.parent.mkdir(parents=True, exist_ok=True)
+                if not dest.exists():
+                    dest.symlink_to(store.blob(file.digest))
