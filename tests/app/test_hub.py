@@ -10,8 +10,9 @@ from collections import Counter
 
 import pytest
 from hub import Cut, Drop, Flip, Hub, Status
-from workspace import tiny_safetensors
+from workspace import PLUGIN, ROOT, tiny_safetensors
 
+GUARD = ROOT / "tests" / "guard"
 REPO = "org/words"
 PLAIN = {"config.json": b'{"text": "hello world"}', "README.md": b"---\nlicense: mit\n---\n# hi"}
 WEIGHTS = tiny_safetensors(bytes(range(256)) * 40)
@@ -102,6 +103,7 @@ def test_only_one_format_is_fetched_and_one_file_may_be_named(team, hub):
 def test_with_an_up_to_date_lock_nobody_is_asked_anything(team, hub):
     team.sync()
     hub.log.clear()
+    team.env["PYTHONPATH"] = os.pathsep.join([str(GUARD), str(PLUGIN)])  # no socket at all
     assert team.sync() == []
     for command in (("plan",), ("list",), ("why", "m:t"), ("sync", "--locked"), ("verify",)):
         team.run(*command)
@@ -117,8 +119,10 @@ def test_offline_builds_from_what_is_here_and_names_what_is_not(team, hub):
     team.sync()
     asked = len(hub.log)
     shutil.rmtree(team.store / "ac")
+    team.env["PYTHONPATH"] = os.pathsep.join([str(GUARD), str(PLUGIN)])
     assert "quantize" in team.sync("--offline")
     assert len(hub.log) == asked
+    assert "a network call" in team.run("lock", "--upgrade", code=5).stderr
 
 
 def test_s6_a_dropped_download_goes_on_where_it_ended(team, hub):

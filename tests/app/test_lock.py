@@ -79,11 +79,14 @@ def test_a_machine_without_weights_and_tools_plans_the_same_keys(space, tmp_path
     space.sync()
     plan = json.loads(space.run("plan", "--json").stdout)
     shutil.rmtree(space.root / "weights")
+    (space.home / "text-version").write_text("none")
     again = json.loads(space.run("plan", "--json").stdout)
     assert again["summary"]["fresh"] == plan["summary"]["fresh"] == 5
     assert [s["key"] for s in again["steps"]] == [s["key"] for s in plan["steps"]]
     assert space.sync() == []
     other = Workspace(space.root, tmp_path / "other")
+    other.home.mkdir()
+    (other.home / "text-version").write_text("none")
     there = {s["kind"]: s["key"] for s in json.loads(other.run("plan", "--json").stdout)["steps"]}
     here = {s["kind"]: s["key"] for s in plan["steps"]}
     assert there["convert"] == here["convert"]

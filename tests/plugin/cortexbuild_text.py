@@ -15,6 +15,7 @@ from pathlib import Path
 from cortexbuild.core.params import Params
 from cortexbuild.core.ports import Run, Tool
 from cortexbuild.core.step import Kind
+from cortexbuild.errors import ToolError
 
 
 class JoinParams(Params):
@@ -68,7 +69,10 @@ def check(run: Run, params: CheckParams) -> None:
 def version() -> dict[str, str]:
     """What is installed: a file that a test may write says otherwise."""
     said = Path(os.environ.get("CORTEX_HOME", "/nonexistent")) / "text-version"
-    return {"text": said.read_text() if said.exists() else "1.0"}
+    found = said.read_text() if said.exists() else "1.0"
+    if found == "none":
+        raise ToolError("text is not installed", hint="pip install text")
+    return {"text": found}
 
 
 TOOLS = (

@@ -6,8 +6,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from ...app.explain import outlook
+from ...app.explain import Outlook, outlook
 from ...app.generate import find_built, look
+from ...app.project import Project
 from ...core.plan import Scope
 from ...errors import UsageError
 from .. import words
@@ -52,11 +53,20 @@ def _why(args: argparse.Namespace) -> int:
             print(f"{target}  {note}")
     for step in steps:
         key = f"  key {step.key[:12]}" if step.key else ""
-        print(f"{step.step.label}  {step.state.replace('-', ' ')}{key}")
+        print(f"{step.step.label}  {step.state.replace('-', ' ')}{key}{_made(project, step)}")
         for reason in step.reasons:
             where = f"    ({reason.where})" if reason.where else ""
             print(f"    {reason.text}{where}")
     return 0
+
+
+def _made(project: Project, step: Outlook) -> str:
+    """When and where a fresh step's output was made, and whether its bytes are in the store."""
+    trace = project.store.read_trace(step.key) if step.key and step.state == "fresh" else None
+    if trace is None:
+        return ""
+    where = "in the store" if step.here else "its bytes are gone, and not needed"
+    return f"  made {trace.made.get('at', '')} on {trace.made.get('platform', '')}, {where}"
 
 
 def _list_arguments(parser: argparse.ArgumentParser) -> None:
