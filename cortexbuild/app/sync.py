@@ -53,9 +53,11 @@ def sync(
     emit: Emit,
     *,
     after_failure: AfterFailure = "finish",
+    prepare: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Build what must be built, judge it, and let the views show what is good.
 
+    `prepare` is called when there is something to build, before the first step of it runs.
     When the scope ends early, a target that is not complete is left out of the outcome.
     """
     for target in scope.targets:
@@ -64,6 +66,8 @@ def sync(
     for id_ in project.plan.chain(project.plan.ends(scope)):
         if agenda.state(id_) in ("fresh", "unneeded"):
             emit(StepChanged(id_, project.plan.steps[id_].label, "fresh"))
+    if agenda.unfinished():
+        prepare()
     spared = {target: _given_up(project, target) for target in scope.targets}
     failed = build(
         agenda, executor, job_of, emit,

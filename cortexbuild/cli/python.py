@@ -77,7 +77,6 @@ def run_sync(
 ) -> Outcome:
     """One sync with the real parts; the last keys are kept for `why`."""
     store = wire.store_of(project)
-    check_room(project, scope)
     run = wire.new_run(store)
     executor = wire.open_executor(jobs or os.cpu_count() or 1, emit)
     try:
@@ -90,6 +89,7 @@ def run_sync(
             ),
             emit,
             after_failure=after_failure,
+            prepare=partial(check_room, project, scope),
         )
     finally:
         executor.close()
@@ -105,8 +105,6 @@ def check_room(project: Project, scope: Scope) -> None:
     What is downloaded and made is moved into the store and not copied, so nothing counts twice.
     """
     steps = [step for step in outlook(project, scope) if step.state != "fresh"]
-    if not steps:
-        return
     needed, free = sum(step.size for step in steps), shutil.disk_usage(project.store.root).free
     if needed > free:
         largest = max(steps, key=lambda step: step.size)
