@@ -279,25 +279,32 @@ def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models
 
 
 def test_generate_means_what_its_flags_say(shipped):
-    def said(*flags, prompt="def read_lines(path):\n", code=0):
-        run = shipped.run("generate", "stdlib-llama:mlx-8bit", prompt, *flags, code=code)
-        return run.stdout
-
-    greedy = said("--max-tokens", "40")
-    assert said("--max-tokens", "40") == greedy
-    assert greedy.startswith(said("--max-tokens", "8").rstrip("\n"))
+    prompt, question = "def read_lines(path):\n", "What does this do?\ndef read_lines(path):"
+    forty = ["--max-tokens", "40"]
+    hot = [*forty, "--temperature", "1.5"]
+    first = ["generate", "stdlib-llama:mlx-8bit", prompt]
+    greedy, again, short, one, same, two, highest, narrow, penalised, chat, plain = shipped.outputs(
+        [
+            [*first, *forty],
+            [*first, *forty],
+            [*first, "--max-tokens", "8"],
+            [*first, *hot, "--seed", "1"],
+            [*first, *hot, "--seed", "1"],
+            [*first, *hot, "--seed", "2"],
+            [*first, *hot, "--seed", "1", "--top-k", "1"],
+            [*first, *hot, "--seed", "1", "--top-p", "0.000001"],
+            [*first, *forty, "--repetition-penalty", "1.8"],
+            [*first[:2], question, *forty, "--chat"],
+            [*first[:2], question, *forty],
+        ]
+    )
+    assert again == greedy and greedy.startswith(short.rstrip("\n"))
+    assert one == same != two
+    assert highest == narrow == greedy != penalised
+    assert chat != plain and "<|im_end|>" not in chat
     word = greedy.split()[3]
-    assert said("--max-tokens", "40", "--stop", word) == greedy.partition(word)[0] + "\n"
-    hot = ["--max-tokens", "40", "--temperature", "1.5"]
-    assert said(*hot, "--seed", "1") == said(*hot, "--seed", "1")
-    assert said(*hot, "--seed", "1") != said(*hot, "--seed", "2")
-    assert said(*hot, "--seed", "1", "--top-k", "1") == greedy
-    assert said(*hot, "--seed", "1", "--top-p", "0.000001") == greedy
-    assert said("--max-tokens", "40", "--repetition-penalty", "1.8") != greedy
-    question = "What does this do?\ndef read_lines(path):"
-    answer = said("--chat", "--max-tokens", "40", prompt=question)
-    assert answer != said("--max-tokens", "40", prompt=question)
-    assert "<|im_end|>" not in answer
+    stopped = shipped.run(*first, *forty, "--stop", word).stdout
+    assert stopped == greedy.partition(word)[0] + "\n"
 
 
 def test_generate_in_json_and_from_stdin(shipped):

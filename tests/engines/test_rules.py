@@ -130,8 +130,8 @@ def test_s13_int4_is_smaller_than_int8_and_both_run(models):
     folder = models.home / "quantized_models"
     sizes = {name: packed_bytes(folder / f"m--{name}") for name in ("int8", "int4")}
     assert sizes["int4"] < 0.65 * sizes["int8"]
-    for name in sizes:
-        assert models.run("generate", f"m:{name}", "import os", "--max-tokens", "6").stdout.strip()
+    calls = [["generate", f"m:{name}", "import os", "--max-tokens", "6"] for name in sizes]
+    assert all(said.strip() for said in models.outputs(calls))
 
 
 def packed_bytes(folder):
@@ -159,6 +159,55 @@ def test_s18_a_rebuild_from_the_store_makes_no_network_call(shipped):
     assert space.run("generate", "stdlib-llama:mlx-8bit", "import os", "--max-tokens", "4").stdout
 
 
+SOURCES = """
+import json, shutil, sys, torch
+from pathlib import Path
+sys.path[:0] = [sys.argv[1], str(Path(sys.argv[1]).parent)]
+import packed
+from safetensors.torch import load_file, save_file
+work = Path(sys.argv[2])
+for method in ("gptq", "awq"):
+    packed.write_packed(work / method, packed.MODEL, method, group=64)
+shutil.copytree(packed.MODEL, work / "pickled")
+weights = load_file(work / "pickled" / "model.safetensors")
+names = sorted(weights)
+parts = {"pytorch_model-00001-of-00002.bin": names[:20],
+         "pytorch_model-00002-of-00002.bin": names[20:]}
+for file, chosen in parts.items():
+    torch.save({name: weights[name] for name in chosen}, work / "pickled" / file)
+(work / "pickled" / "model.safetensors").unlink()
+table = {name: file for file, chosen in parts.items() for name in chosen}
+index = work / "pickled" / "pytorch_model.bin.index.json"
+index.write_text(json.dumps({"metadata": {}, "weight_map": table}))
+print("null")
+"""
+
+
+def test_gptq_awq_and_pytorch_checkpoints_are_sources_of_a_sync(models, shipped):
+    run_script(SOURCES, ROOT / "tests" / "engines", models.root)
+    small = json.dumps({"tokens": 64})
+    rows = [
+        f"  {name}:\n    source: path:{name}\n    targets:\n"
+        + "".join(f"      {t}: {{recipe: {t}, set: {small}}}\n" for t in targets)
+        for name, targets in {
+            "gptq": ["mlx-4bit", "safetensors"],
+            "awq": ["mlx-4bit", "gguf-f16"],
+            "pickled": ["mlx-4bit", "int4"],
+        }.items()
+    ]
+    models.write("cortex.yaml", "schema: 1\nmodels:\n" + "".join(rows))
+    report = json.loads(models.run("plan", "--json").stdout)
+    notes = {target["target"]: target["note"] or "" for target in report["targets"]}
+    assert notes["gptq:mlx-4bit"].startswith("lossless") and "repacked" in notes["awq:mlx-4bit"]
+    assert "with the loss of the source's quantization" in notes["gptq:safetensors"]
+    assert all(target["ok"] for target in models.report()["targets"])
+    # What was pickled is the very model, so its 4-bit target has the same weights.
+    ours = tensors(models.home / "mlx_models" / "pickled--mlx-4bit")
+    assert ours == tensors(models.home / "mlx_models" / "stdlib-llama--mlx-4bit")
+    calls = [["generate", target, "import os", "--max-tokens", "4"] for target in notes]
+    assert all(said.strip() for said in models.outputs(calls))
+
+
 GREEDY = """
 import json, sys, torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -181,6 +230,6 @@ def test_greedy_text_of_the_16_bit_targets_agrees(models):
     models.sync()
     expected = run_script(GREEDY, MODEL, json.dumps(prompts))
     for target in ("mlx", "gguf", "hf"):
-        for prompt, text in zip(prompts, expected, strict=True):
-            said = models.run("generate", f"m:{target}", prompt, "--max-tokens", "24").stdout
-            assert said.rstrip("\n") == text.rstrip("\n"), (target, prompt)
+        calls = [["generate", f"m:{target}", prompt, "--max-tokens", "24"] for prompt in prompts]
+        said = [one.rstrip("\n") for one in models.outputs(calls)]
+        assert said == [text.rstrip("\n") for text in expected], target
