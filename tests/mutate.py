@@ -80,6 +80,8 @@ SABOTAGES = (
     Sabotage("a rebuild compares with itself", "cortexbuild/cli/rebuilding.py", 'second = LocalStore(folder / "store")', "second = LocalStore(store.root)", "tests/app/test_provenance.py"),
     Sabotage("a view of another project is pruned", "cortexbuild/cli/prune.py", "return sorted(old - views_of_others(store.root, project.root))", "return sorted(old)", "tests/app/test_converge.py"),
     Sabotage("licences are not looked at", "cortexbuild/core/planner.py", "    check_licences(manifest, lock)\n", "", "tests/app/test_converge.py"),
+    core("a GGUF in 16 bits counts as quantized", "routes", '"F16", "FP16", "BF16"', '"BF16"'),
+    core("two steps have one name", "planner", "        for tell in ways:", "        for tell in ():", "tests/core/test_plan.py"),
     core("adapters are merged without their weights", "planner", "plain_number(adapter.weight)", "plain_number(1)", "tests/core/test_plan.py"),
     core("a name beats measured parameters", "policy", "_by_size(parameters) if parameters is not None else _by_name(name)", "_by_name(name)", "tests/core"),
     Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import AfterFailure, build", "from ..store.local import LocalStore  # noqa\nfrom .build import AfterFailure, build", "tests/arch"),

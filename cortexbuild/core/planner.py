@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import LockError
@@ -99,15 +100,22 @@ class _Draft:
         return Goal(roles[MODEL], tuple(checks), _family(format_), note)
 
     def finished(self) -> Plan:
-        """The plan, with steps that several targets share named after what they have in common."""
-        steps = {}
+        """The plan, with steps that several targets share named after what they have in common,
+        and each by a name of its own."""
+        labels = {}
         for id_, step in self.steps.items():
-            users = self.users[id_]
-            if len(users) > 1 and ":" in step.label:
+            users, label = self.users[id_], step.label
+            if len(users) > 1 and ":" in label:
                 models = sorted({user.partition(":")[0] for user in users})
-                what = step.label.rpartition("/")[2]
-                step = replace(step, label=f"{'+'.join(models)}/{what}")
-            steps[id_] = step
+                label = f"{'+'.join(models)}/{label.rpartition('/')[2]}"
+            labels[id_] = label
+        ways: tuple[Callable[[Step], str], ...] = (lambda s: s.tool.name, lambda s: s.id[:6])
+        for tell in ways:
+            counts = Counter(labels.values())
+            for id_, step in self.steps.items():
+                if counts[labels[id_]] > 1:
+                    labels[id_] += f"-{tell(step)}"
+        steps = {id_: replace(step, label=labels[id_]) for id_, step in self.steps.items()}
         return Plan(steps, self.goals)
 
     def _params(self, leg: Leg, name: str, target: Target) -> Params:

@@ -19,7 +19,8 @@ from .manifest import Recipe, RecipeStep
 from .ports import Tool, Toolbox
 from .step import Kind
 
-FULL_GGUF = ("F32", "F16", "BF16")
+FULL_GGUF = ("F32", "FP32", "F16", "FP16", "BF16")
+"""llama.cpp's names of what is not quantized, and Cortex's."""
 
 
 @dataclass(frozen=True, slots=True)

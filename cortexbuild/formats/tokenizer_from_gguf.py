@@ -9,19 +9,23 @@ from typing import Any
 
 from .beside import write_json
 from .gguf import read_header
+from .sentencepiece import sentencepiece_model
 from .tokenizer_fields import TokenizerFields, tokenizer_in
 from .tokenizer_json import tokenizer_json
 from .tokenizer_tables import ENDS
 
 
 def write_tokenizer(path: Path, out: Path) -> None:
-    """Write tokenizer.json, tokenizer_config.json, the chat templates and generation_config.json.
+    """Write tokenizer.json, tokenizer_config.json, the chat templates and generation_config.json,
+    and tokenizer.model where the vocabulary is one of SentencePiece.
 
     Raises ToolError when the file has no tokenizer, or one that these cannot express.
     """
     found = tokenizer_in(read_header(path, keep_arrays=True).fields)
     text = json.dumps(tokenizer_json(found), ensure_ascii=False, indent=1)
     (out / "tokenizer.json").write_text(text + "\n", encoding="utf-8")
+    if found.is_sentence_pieces:
+        (out / "tokenizer.model").write_bytes(sentencepiece_model(found))
     write_json(out / "tokenizer_config.json", tokenizer_config(found))
     write_json(out / "generation_config.json", generation_config(found))
     for name, template in _templates(found.fields).items():

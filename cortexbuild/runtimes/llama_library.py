@@ -41,12 +41,12 @@ class Log:
         self.hear(text)
 
     def reason(self) -> str:
-        """The last thing that it called an error, or else a warning."""
-        for least in (ERROR, WARNING):
-            for level, text in reversed(self.lines):
-                if level >= least and text.strip():
-                    return text.strip()
-        return "it does not say why"
+        """What it called errors, or else the last warning. The first of several is the cause."""
+        errors = [text.strip() for level, text in self.lines if level >= ERROR and text.strip()]
+        if errors:
+            return "; ".join(dict.fromkeys(errors[-3:]))
+        warnings = [text.strip() for level, text in self.lines if level >= WARNING and text.strip()]
+        return warnings[-1] if warnings else "it does not say why"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class MlxModel:
             raise ToolError(
                 "mlx-lm is not installed", hint="pip install 'cortexbuild[mlx]'"
             ) from error
+        self._folder = folder
         self._model, self._tokenizer = load(str(folder))
         self._exact: Any = None
 
@@ -68,17 +69,18 @@ class MlxModel:
         import mlx.core as mx
         import numpy as np
         from mlx.utils import tree_map
-        from mlx_lm.utils import dequantize_model
+        from mlx_lm.utils import dequantize_model, load_model
 
         if self._exact is None:
-            model = dequantize_model(self._model)
+            model, _ = load_model(self._folder)
+            # Scales first: what is dequantized has their type, and would be rounded to 16 bits.
             model.update(
                 tree_map(
                     lambda v: v.astype(mx.float32) if mx.issubdtype(v.dtype, mx.floating) else v,
                     model.parameters(),
                 )
             )
-            self._exact = model
+            self._exact = dequantize_model(model)
         return np.array(self._exact(mx.array([list(tokens)]))[0].astype(mx.float32))
 
     def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:

@@ -65,4 +65,8 @@ def _pid_lives(name: str) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:  # one that ended, and whose parent has not yet asked how
+        state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state not in ("Z", "X")

@@ -147,7 +147,7 @@ def _tool(
     more: tuple[str, ...] = (),
 ) -> Tool:
     return Tool(
-        "measure", Kind.VALIDATE, MeasureParams, run, revision=1,
+        "measure", Kind.VALIDATE, MeasureParams, run, revision=2,
         accepts=accepts, makes="measures", wants=("source", "text"),
         reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
         predict=lambda _params, _size: 1000, determinism="best-effort",

@@ -151,7 +151,7 @@ def _tool(
     engine: Callable[[], Mapping[str, str]] = dict,
 ) -> Tool:
     return Tool(
-        "unpack", Kind.CONVERT, UnpackParams, run, revision=1, accepts=accepts,
+        "unpack", Kind.CONVERT, UnpackParams, run, revision=2, accepts=accepts,
         makes="safetensors", wants=("facts",), engine=engine, predict=partial(_predict, bits),
         bridge=True,
     )  # fmt: skip

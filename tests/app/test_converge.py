@@ -15,7 +15,8 @@ from cortexbuild.errors import StoreError
 
 def views(space) -> list[str]:
     folder = space.home / "quantized_models"
-    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    names = [path.name for path in folder.iterdir()] if folder.exists() else []
+    return sorted(name for name in names if not name.endswith(".provenance.json"))
 
 
 def test_prune_takes_away_what_the_manifest_has_no_more(space):

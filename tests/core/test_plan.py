@@ -44,6 +44,7 @@ def planned(targets, *, facts=None, size=1000, memory=0, **more):
     sources = {
         "hf:org/m": Pinned("hf:org/m", tree(size), facts),
         "builtin:evaluation": Pinned("builtin:evaluation", text, {"format": "unknown"}),
+        "toolchain:llama.cpp": Pinned("toolchain:llama.cpp", text, {"format": "unknown"}),
         "path:a": Pinned("path:a", adapter, {"format": "adapter"}),
         "path:b": Pinned("path:b", adapter, {"format": "adapter"}),
     }
@@ -71,6 +72,14 @@ def test_targets_share_what_is_the_same():
         "m/fetch", "m/detect", "m/convert", "evaluation/fetch", "m:mlx-8bit/quantize",
         "m:mlx-8bit/validate",
     ]  # fmt: skip
+
+
+def test_each_step_has_a_name_of_its_own():
+    """Failures, logs and what `why` knows are found by it."""
+    plan = planned(["mlx-4bit", "mlx-8bit", "gguf-q4_0", "gguf-q8_0", "gguf-bf16", "mlx-bf16"])
+    named = labels(plan)
+    assert len(set(named)) == len(named)
+    assert "m/convert-mlx" in named and "m/convert-gguf" in named
 
 
 def test_a_source_or_a_tool_that_is_not_pinned_is_an_error():

@@ -129,6 +129,8 @@ def test_no_way_is_an_error_that_says_from_where_to_where():
         ({"format": "mlx", "method": {"method": "mlx", "bits": 4}}, "mlx-4bit"),
         ({"format": "mlx", "method": {"method": "mlx-mxfp4", "bits": 4}}, "mlx-mxfp4"),
         ({"format": "gguf", "quantization": "BF16"}, "gguf"),
+        ({"format": "gguf", "quantization": "FP16"}, "gguf"),
+        ({"format": "gguf", "quantization": "FP32"}, "gguf"),
         ({"format": "gguf", "quantization": "Q4_K_M"}, "gguf-q4_k_m"),
         ({"format": "quantized", "method": {"method": "gptq", "bits": 4}}, "gptq-4bit"),
         (

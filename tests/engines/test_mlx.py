@@ -7,6 +7,7 @@ import shutil
 
 import pytest
 from engines.running import MODEL, run_script
+from workspace import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -276,6 +277,27 @@ def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models
     assert "of its scores are NaN or infinite" in report["targets"][0]["wrong"][0]
     assert not (models.home / "mlx_models" / "m--mlx-bf16").exists()
     assert models.report(code=1)["summary"]["built"] == 0  # judged again, not measured again
+
+
+def test_scores_are_those_of_the_weights_dequantized_in_float32(shipped):
+    """Dequantized in 16 bits and cast afterwards, the rounding would be measured too."""
+    code = """
+import json, sys
+import numpy as np
+from pathlib import Path
+sys.path[:0] = [sys.argv[2]]
+import packed
+from cortexbuild.core.ports import Sampling
+from cortexbuild.runtimes.mlx import MlxModel
+model = MlxModel(Path(sys.argv[1]))
+tokens = model.encode(packed.TEXT[:600])
+ours, exact = model.logits(tokens), packed.by_mlx(Path(sys.argv[1]), [tokens])[0]
+first = "".join(model.generate("import os", Sampling(max_tokens=5)))
+print(json.dumps([float(np.abs(ours - exact).max()), float(np.abs(exact).max()), first]))
+"""
+    path = shipped.run("path", "stdlib-llama:mlx-8bit").stdout.strip()
+    far, highest, said = run_script(code, path, ROOT / "tests" / "engines")
+    assert far <= 1e-5 * highest and said
 
 
 def test_generate_means_what_its_flags_say(shipped):

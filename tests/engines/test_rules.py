@@ -112,6 +112,26 @@ def test_s7_gguf_works_as_it_comes(models):
     assert info["quantization"] == "Q4_K_M" and info["parameters"] == 5770496
 
 
+def test_a_gguf_in_16_bits_is_a_source_for_other_ggufs(models):
+    """Its vocabulary is written back as SentencePiece's, which llama.cpp's converter reads."""
+    manifest(models, MODEL, t=("gguf-f16", {}), direct=("gguf-q8_0", {}))
+    models.sync()
+    first = models.home / "gguf_models" / "m--t.gguf"
+    manifest(models, first, again=("gguf-q8_0", {}), mlx=("mlx-bf16", {}))
+    report = json.loads(models.run("plan", "--json").stdout)
+    assert [target["note"] for target in report["targets"]] == [None, None]
+    assert all(target["ok"] for target in models.report()["targets"])
+    made = (models.home / "gguf_models" / f"m--{name}.gguf" for name in ("direct", "again"))
+    direct, again = (gguf_weights(path) for path in made)
+    assert direct == again and len(direct) > 40
+
+
+def gguf_weights(path):
+    import gguf
+
+    return {t.name: (t.tensor_type, t.data.tobytes()) for t in gguf.GGUFReader(path).tensors}
+
+
 def test_s8_one_file_or_several_make_no_difference(models):
     manifest(models, MODEL, t=("mlx-4bit", {}))
     models.sync()
