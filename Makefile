@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test check lint type arch fmt mutate bench clean
+.PHONY: help demo test check lint type arch fmt formats mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -38,6 +38,8 @@ arch: $(READY)
 fmt: $(READY)   ## rewrite files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+formats: $(READY)  ## build every format from every other, and write docs/reference/formats.md
+	$(BIN)/python bench/formats
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone

@@ -13,14 +13,14 @@ BLOCK = 1 << 18
 """Bytes asked for at once. The header of a model of 8 B has 30 kB, the metadata of a GGUF 8 MB."""
 
 
-def is_offline() -> bool:
-    """Whether `--offline`, CORTEX_OFFLINE or HF_HUB_OFFLINE forbids the network."""
-    names = ("CORTEX_OFFLINE", "HF_HUB_OFFLINE")
-    return any(os.environ.get(name, "").lower() in ("1", "true", "yes", "on") for name in names)
+def is_offline(*more: str) -> bool:
+    """Whether `--offline` or CORTEX_OFFLINE forbids the network, or one of `more` variables."""
+    said = (os.environ.get(name, "").lower() for name in ("CORTEX_OFFLINE", *more))
+    return any(word in ("1", "true", "yes", "on") for word in said)
 
 
-def check_online(origin: str) -> None:
-    if is_offline():
+def check_online(origin: str, *more: str) -> None:
+    if is_offline(*more):
         raise RemoteError(
             f"{origin} is not pinned in cortex.lock, and the network is not to be used",
             hint="run `cortexbuild lock` once without `--offline`",

@@ -19,12 +19,14 @@ from .._neighbours import neighbours
 from .._network import check_online, is_offline
 from .origin import Origin
 
+OFFLINE = "HF_HUB_OFFLINE"
+
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     """Raises UsageError for what is not there, RemoteError for what cannot be had."""
     del root  # nothing on the Hub is relative to the project
     asked = Origin.parse(origin)
-    check_online(origin)
+    check_online(origin, OFFLINE)
     from .remote import look_at
 
     return look_at(origin, asked, looks)
@@ -34,7 +36,7 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     del root
     asked = Origin.parse(pinned.origin)
     missing = [file for file in pinned.tree.files if not _adopted(file, delivery)]
-    if missing and is_offline():
+    if missing and is_offline(OFFLINE):
         names = ", ".join(file.path for file in missing)
         raise RemoteError(
             f"offline, and {len(missing)} of the {len(pinned.tree.files)} files of "
