@@ -110,6 +110,8 @@ def test_s7_gguf_works_as_it_comes(models):
     assert "import" in said
     info = json.loads(models.run("info", "m:t", "--json").stdout)
     assert info["quantization"] == "Q4_K_M" and info["parameters"] == 5770496
+    cache, overhead = 1024 * 6 * 2 * 2 * 64 * 2, 512 << 20
+    assert info["memory"] == {"bytes": view.stat().st_size + cache + overhead, "context": 1024}
 
 
 def test_a_gguf_in_16_bits_is_a_source_for_other_ggufs(models):

@@ -103,11 +103,15 @@ def _list(args: argparse.Namespace) -> int:
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", metavar="TARGET|PATH", help="a target, a folder or a file")
+    parser.add_argument(
+        "--context", type=int, metavar="TOKENS", help="for how long a text to count the memory"
+    )
     add_json(parser)
 
 
 def _info(args: argparse.Namespace) -> int:
     from ...formats.detection import detect  # not needed by any other command
+    from ...formats.memory import USUAL_CONTEXT, memory_of
 
     path = Path(args.what)
     if not path.exists():
@@ -117,10 +121,16 @@ def _info(args: argparse.Namespace) -> int:
                 hint="a target is written `model:target`",
             )
         path = find_built(open_project(args), args.what).path
-    facts = {**detect(path).to_plain(), "path": str(path)}
+    found = detect(path)
+    context = args.context or min(USUAL_CONTEXT, found.context_length or USUAL_CONTEXT)
+    needed = memory_of(path, context)
+    memory = {"bytes": needed, "context": context} if needed is not None else None
+    facts = {**found.to_plain(), "path": str(path), "memory": memory}
     if args.json:
         print_json("info/1", facts)
     else:
+        if needed is not None:
+            facts["memory"] = f"{words.size(needed)} with a context of {context:,} tokens"
         print_rows([(name, _shown(value)) for name, value in facts.items() if value is not None])
     return 0
 
