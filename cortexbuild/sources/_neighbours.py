@@ -11,15 +11,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.digest import File
+from ..core.ports import Delivery
+from ..errors import IntegrityError
+
+
+def adopt(file: File, delivery: Delivery) -> bool:
+    """Take a file in from where it lies already; whether it was found, whole."""
+    for place in neighbours(file):
+        try:
+            delivery.link(file.path, place)
+        except IntegrityError:
+            continue  # damaged there, and not ours to mend; it is brought anew
+        return True
+    return False
 
 
 def neighbours(file: File) -> Iterator[Path]:
     """Where the bytes of a file may lie already, the likeliest first."""
-    for place in (*_hub_caches(), *_ollama(file), *_lm_studio(file)):
-        found = sorted(place.glob(f"models--*/blobs/{file.digest}")) if place.is_dir() else [place]
-        for path in found:
-            if path.is_file() and path.stat().st_size == file.size:
-                yield path
+    cached = sorted(hub_cache().glob(f"models--*/blobs/{file.digest}"))
+    for path in (*cached, *_ollama(file), *_lm_studio(file)):
+        if path.is_file() and path.stat().st_size == file.size:
+            yield path
 
 
 def hub_cache() -> Path:
@@ -30,10 +42,6 @@ def hub_cache() -> Path:
         os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
     )
     return Path(home).expanduser() / "hub"
-
-
-def _hub_caches() -> list[Path]:
-    return [hub_cache()]
 
 
 def _ollama(file: File) -> list[Path]:

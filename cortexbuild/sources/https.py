@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 from ..core.digest import Digest, File, Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
-from ..errors import CortexError, IntegrityError, RemoteError, UsageError
+from ..errors import CortexError, RemoteError, UsageError
 from ._download import download
-from ._neighbours import neighbours
+from ._neighbours import adopt
 from ._network import check_online, is_offline, open_by_ranges
 
 
@@ -41,11 +41,7 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     del root
     url, _, _ = _parsed(pinned.origin)
     (file,) = pinned.tree.files
-    for place in neighbours(file):
-        try:
-            delivery.link(file.path, place)
-        except IntegrityError:
-            continue
+    if adopt(file, delivery):
         return
     if is_offline():
         raise RemoteError(f"offline, and {url} is not on this machine")

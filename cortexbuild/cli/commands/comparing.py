@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from ...app.compare import Comparison, Side, compare
@@ -53,8 +54,7 @@ def _diff_locks(args: argparse.Namespace) -> int:
     locks = [lock_from_text(Path(path).read_text(), path) for path in (args.one, args.other)]
     found = changes(*locks)
     if args.json:
-        plain = [{"sign": c.sign, "name": c.name, "what": c.what, "files": c.files} for c in found]
-        print_json("lock/1", {"changes": plain})
+        print_json("lock/1", {"changes": [asdict(change) for change in found]})
     else:
         print_changes(found)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from ...app.project import Project
 from ...app.record import record_outputs
@@ -53,8 +53,7 @@ def _lock(args: argparse.Namespace) -> int:
     found = changes(project.locked or NOTHING, lock)
     write_lock(project.root, lock)
     if args.json:
-        plain = [{"sign": c.sign, "name": c.name, "what": c.what, "files": c.files} for c in found]
-        print_json("lock/1", {"changes": plain})
+        print_json("lock/1", {"changes": [asdict(change) for change in found]})
     else:
         print_changes(found)
         if not found:

