@@ -12,6 +12,7 @@ import shutil
 import pytest
 from engines.compare import tensors
 from engines.running import MODEL, run_script
+from hub import Hub
 from workspace import ROOT
 
 from cortexbuild.formats.safetensors import read_header, write_header
@@ -132,6 +133,24 @@ def gguf_weights(path):
     import gguf
 
     return {t.name: (t.tensor_type, t.data.tobytes()) for t in gguf.GGUFReader(path).tensors}
+
+
+def test_the_same_model_from_the_hub_is_a_hit_and_its_weights_stay_there(models):
+    """Keys name contents, so it does not matter where they would have come from."""
+    content = {path.name: path.read_bytes() for path in MODEL.iterdir() if path.is_file()}
+    with Hub() as hub:
+        hub.commit("org/stdlib-llama", content)
+        models.env |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(models.root / "hf")}
+        models.write(
+            "cortex.yaml",
+            f"schema: 1\nevaluation: path:{MODEL.parents[1] / 'data' / 'heldout-stdlib.txt'}\n"
+            "models:\n  hub: {source: hf:org/stdlib-llama, targets: [mlx-4bit, mlx-bf16]}\n",
+        )
+        assert models.steps() == []
+        sent = sum(request.sent for request in hub.log)
+    assert sent < len(content["model.safetensors"]) / 4
+    view = models.home / "mlx_models" / "hub--mlx-4bit"
+    assert tensors(view) == tensors(models.home / "mlx_models" / "stdlib-llama--mlx-4bit")
 
 
 def test_s8_one_file_or_several_make_no_difference(models):
