@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import IntegrityError
-from . import gguf, safetensors
+from . import safetensors
 from .files import Weights, shard_of
 from .foreign import refuse, shown
 from .listing import Files, read_object
+
+if TYPE_CHECKING:
+    from . import gguf
 
 _FETCH_MISSING = "fetch the model again; the download is not complete"
 
@@ -51,6 +54,8 @@ def read_gguf(files: Files, paths: Sequence[str]) -> gguf.GgufHeader:
 
     Their offsets are those within each shard.
     """
+    from . import gguf  # of no use to most commands
+
     check_shards(paths)
     headers = []
     for path in paths:
