@@ -72,6 +72,7 @@ class Workspace:
     def environment(self) -> dict[str, str]:
         path = os.pathsep.join([str(PLUGIN), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
         base = {**os.environ, "CORTEX_HOME": str(self.home), "PYTHONPATH": path, "NO_COLOR": "1"}
+        base.pop("PYTHONDONTWRITEBYTECODE", None)  # hundreds of processes: compile us once
         return base | self.env
 
     def start(self, *args: str) -> subprocess.Popen[str]:

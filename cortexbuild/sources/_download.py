@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 from ..core.digest import File
 from ..core.ports import Delivery
 from ..errors import RemoteError
+from ._network import network_errors
 
 TRIES = 6
 LONGEST_WAIT = 60.0
@@ -45,7 +46,7 @@ def _collect(
                 expected_size=file.size, displayed_filename=file.path,
             )  # fmt: skip
             stream.flush()
-        except Exception as error:
+        except network_errors() as error:
             stream.flush()
             if attempt == TRIES - 1 or not is_passing(error):
                 raise
@@ -68,10 +69,8 @@ class _Watched:
 
 def is_passing(error: Exception) -> bool:
     """Whether the same may work in a moment."""
-    from huggingface_hub.errors import HTTPError
-
     status = getattr(getattr(error, "response", None), "status_code", None)
-    return status in AGAIN if status is not None else isinstance(error, HTTPError | OSError)
+    return status in AGAIN if status is not None else isinstance(error, network_errors())
 
 
 def wait(error: Exception, attempt: int) -> float:

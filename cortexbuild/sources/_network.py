@@ -27,6 +27,13 @@ def check_online(origin: str, *more: str) -> None:
         )
 
 
+def network_errors() -> tuple[type[Exception], ...]:
+    """What may be raised by asking another machine for something."""
+    from huggingface_hub.errors import HTTPError
+
+    return (HTTPError, OSError)
+
+
 class RangeReader(io.RawIOBase):
     """A remote file of `size` bytes, read by ranges: no more of it comes than is looked at.
 

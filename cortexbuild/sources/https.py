@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 from ..core.digest import Digest, File, Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
-from ..errors import CortexError, RemoteError, UsageError
+from ..errors import RemoteError, UsageError
 from ._download import download
 from ._neighbours import adopt
-from ._network import check_online, is_offline, open_by_ranges
+from ._network import check_online, is_offline, network_errors, open_by_ranges
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -30,9 +30,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
         if size <= 0:
             raise RemoteError(f"{url} does not say how large it is")
         facts = detect_files(_OneFile(url, {name: size}), PurePosixPath(name).stem)
-    except CortexError:
-        raise
-    except Exception as error:
+    except network_errors() as error:
         raise RemoteError(f"{url} could not be reached: {error}") from error
     return Pinned(origin, Tree.of([File(name, digest, size)]), facts.to_plain())
 
@@ -47,9 +45,7 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
         raise RemoteError(f"offline, and {url} is not on this machine")
     try:
         download(file, url, {}, delivery)
-    except CortexError:
-        raise
-    except Exception as error:
+    except network_errors() as error:
         raise RemoteError(
             f"{url} could not be fetched: {error}",
             hint="what came is kept: run the same command again",

@@ -191,7 +191,7 @@ def test_a_real_gguf_becomes_the_model_it_was_made_of(said):
     assert found["template"]
     assert found["files"] == [
         "chat_template.jinja", "config.json", "generation_config.json", "model.safetensors",
-        "tokenizer.json", "tokenizer_config.json",
+        "tokenizer.json", "tokenizer.model", "tokenizer_config.json",
     ]  # fmt: skip
 
 

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO
 from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Looks
-from ...errors import CortexError, RemoteError, UsageError
+from ...errors import RemoteError, UsageError
 from ...formats.detection import detect_files
 from ...formats.files import model_files, shard_of
 from .._download import TRIES, is_passing, wait
-from .._network import open_by_ranges
+from .._network import network_errors, open_by_ranges
 from .origin import Origin
 
 TIMEOUT = 30.0
@@ -78,7 +78,7 @@ def _asking(ask: Callable[[], Any]) -> Any:
     for attempt in range(TRIES - 1):
         try:
             return ask()
-        except Exception as error:
+        except network_errors() as error:
             if not is_passing(error):
                 raise
             time.sleep(wait(error, attempt))
@@ -143,8 +143,6 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
     repo = f"hf:{asked.repo}"
     try:
         yield
-    except CortexError:
-        raise
     except errors.GatedRepoError as error:
         raise RemoteError(f"{repo} is gated, and {_token()}", hint=_page(asked)) from error
     except errors.RevisionNotFoundError as error:
@@ -160,7 +158,7 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
         ) from error
     except errors.EntryNotFoundError as error:
         raise RemoteError(f"a file of {repo} is gone at {revision[:12]}") from error
-    except Exception as error:
+    except network_errors() as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"
         raise RemoteError(
@@ -187,11 +185,10 @@ def _page(asked: Origin) -> str:
 
 def _revisions(asked: Origin) -> str:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError
 
     try:
         refs = HfApi().list_repo_refs(asked.repo)
-    except (HTTPError, OSError):  # it is only a hint
+    except network_errors():  # it is only a hint
         return ""
     names = [ref.name for ref in (*refs.branches, *refs.tags)]
     return f"it has {', '.join(names[:8])}" if names else ""
@@ -199,13 +196,12 @@ def _revisions(asked: Origin) -> str:
 
 def _near(asked: Origin) -> str:
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HTTPError
 
     owner, _, name = asked.repo.partition("/")
     try:
         found = [model.id for model in HfApi().list_models(search=name, limit=3)]
         found += [model.id for model in HfApi().list_models(author=owner, limit=3)]
-    except (HTTPError, OSError):  # it is only a hint
+    except network_errors():  # it is only a hint
         found = []
     names = list(dict.fromkeys(str(one) for one in found))
     return f"did you mean {' or '.join(names[:4])}?" if names else "is the name right?"
