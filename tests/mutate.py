@@ -76,7 +76,7 @@ SABOTAGES = (
     Sabotage("a lock that is out of date is used with --locked", "cortexbuild/cli/commands/lock.py", "    if found:\n        lines", "    if False:\n        lines", "tests/app/test_lock.py"),
     Sabotage("a partial download begins again", "cortexbuild/sources/_download.py", "have = stream.seek(0, 2)", "have = stream.truncate(0)", "tests/app/test_hub.py"),
     Sabotage("offline asks all the same", "cortexbuild/sources/hf/__init__.py", "if missing and is_offline(OFFLINE):", "if False:", "tests/app/test_hub.py"),
-    Sabotage("a branch is fetched, not the commit", "cortexbuild/sources/hf/__init__.py", "download(file, *address(asked, pinned.commit, file.path), delivery)", "download(file, *address(asked, asked.revision, file.path), delivery)", "tests/app/test_hub.py"),
+    Sabotage("a branch is fetched, not the commit", "cortexbuild/sources/hf/__init__.py", "address(asked, pinned.commit, file.path)", "address(asked, asked.revision, file.path)", "tests/app/test_hub.py"),
     Sabotage("a rebuild compares with itself", "cortexbuild/cli/rebuilding.py", 'second = LocalStore(folder / "store")', "second = LocalStore(store.root)", "tests/app/test_provenance.py"),
     Sabotage("a view of another project is pruned", "cortexbuild/cli/prune.py", "return sorted(old - views_of_others(store.root, project.root))", "return sorted(old)", "tests/app/test_converge.py"),
     Sabotage("licences are not looked at", "cortexbuild/core/planner.py", "    check_licences(manifest, lock)\n", "", "tests/app/test_converge.py"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, BinaryIO, cast
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias, cast
 
 from ..core.digest import File
 from ..core.ports import Delivery
@@ -18,10 +19,19 @@ LONGEST_WAIT = 60.0
 AGAIN = (408, 429, 500, 502, 503, 504)
 
 
-def download(file: File, url: str, headers: Mapping[str, str], delivery: Delivery) -> None:
-    """Bring a file, from where an earlier try ended. What a dropped connection costs is less than
-    one chunk of huggingface-hub, 10 MB."""
+Way: TypeAlias = Callable[[File, str, Mapping[str, str], Path], bool]
+"""Another way to bring all of a file; whether it did."""
+
+
+def download(
+    file: File, url: str, headers: Mapping[str, str], delivery: Delivery, first: Way | None = None
+) -> None:
+    """Bring a file, from where an earlier try ended, unless the `first` way brings it whole. What
+    a dropped connection costs is less than one chunk of huggingface-hub, 10 MB."""
     part = delivery.part(file)
+    part.touch()
+    if first is not None and first(file, url, headers, part):
+        delivery.moved(file.size)
     with part.open("ab") as stream:
         _collect(stream, file, url, headers, delivery)
     delivery.take(file.path, part)

@@ -68,6 +68,17 @@ def test_a_model_of_the_hub_is_pinned_without_its_weights_and_built_from_the_com
     assert not (team.store / "partial").exists() or not list((team.store / "partial").iterdir())
 
 
+def test_info_looks_into_a_repository_without_its_weights(team, hub):
+    large = tiny_safetensors(bytes(1 << 22))
+    commit = hub.commit(REPO, files(**{"model.safetensors": large}))
+    found = json.loads(team.run("info", f"hf:{REPO}", "--json").stdout)
+    assert found["commit"] == commit and found["format"] == "safetensors"
+    assert found["files"] == ["config.json", "model.safetensors"]
+    assert found["bytes_to_fetch"] == len(large) + len(PLAIN["config.json"])
+    assert found["licence"] == "mit"
+    assert sum(asked.sent for asked in hub.log) < len(large) / 4
+
+
 def test_a_moved_branch_moves_nothing_until_the_lock_is_upgraded(team, hub):
     team.sync()
     hub.commit(REPO, files(**{"config.json": b'{"text": "other words"}'}))

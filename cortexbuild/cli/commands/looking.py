@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from ...app.generate import find_built, look
 from ...app.project import Project
 from ...core.plan import Scope
 from ...errors import UsageError
+from ...sources import find_source
 from .. import words
+from ..wire import IndexedLooks
 from .command import (
     Command,
     add_json,
     add_targets,
     open_project,
+    open_store,
     plain_reason,
     print_json,
     print_rows,
@@ -102,7 +106,9 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", metavar="TARGET|PATH", help="a target, a folder or a file")
+    parser.add_argument(
+        "what", metavar="TARGET|PATH", help="a target, a folder, a file or a source"
+    )
     parser.add_argument(
         "--context", type=int, metavar="TOKENS", help="for how long a text to count the memory"
     )
@@ -114,6 +120,8 @@ def _info(args: argparse.Namespace) -> int:
     from ...formats.memory import USUAL_CONTEXT, memory_of
 
     path = Path(args.what)
+    if re.match(r"(hf|https?):.+/", args.what) and not path.exists():
+        return _info_of_source(args)
     if not path.exists():
         if ":" not in args.what:
             raise UsageError(
@@ -131,6 +139,23 @@ def _info(args: argparse.Namespace) -> int:
     else:
         if needed is not None:
             facts["memory"] = f"{words.size(needed)} with a context of {context:,} tokens"
+        print_rows([(name, _shown(value)) for name, value in facts.items() if value is not None])
+    return 0
+
+
+def _info_of_source(args: argparse.Namespace) -> int:
+    """What a source would be pinned as now: by metadata and ranges of headers, without weights."""
+    pinned = find_source(args.what).pin(args.what, Path.cwd(), IndexedLooks(open_store().index))
+    facts = {
+        **pinned.facts,
+        "origin": pinned.origin,
+        "commit": pinned.commit or None,
+        "bytes_to_fetch": pinned.tree.size,
+        "files": [file.path for file in pinned.tree.files],
+    }
+    if args.json:
+        print_json("info/1", facts)
+    else:
         print_rows([(name, _shown(value)) for name, value in facts.items() if value is not None])
     return 0
 

@@ -45,10 +45,12 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     if not missing:
         return
     from .remote import address, errors_of
+    from .xet import bring_by_xet
 
     with errors_of(asked, pinned.commit):
         for file in missing:
-            download(file, *address(asked, pinned.commit, file.path), delivery)
+            url, headers = address(asked, pinned.commit, file.path)
+            download(file, url, headers, delivery, bring_by_xet)
 
 
 SOURCE = Source("hf", pin, fetch)
