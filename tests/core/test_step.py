@@ -40,7 +40,7 @@ def test_the_key_is_what_it_was_when_this_was_written():
     ],
     ids=["kind", "revision", "engine", "tool", "param", "new param", "role", "format", "tree"],
 )
-def test_whatever_decides_the_output_is_in_the_key(changed):
+def test_s16_whatever_decides_the_output_is_in_the_key(changed):
     assert key(changed) != key()
 
 
