@@ -53,8 +53,6 @@ def sync(
     Raises BuildFailed when a step failed or a target was judged bad; the others are built.
     """
     project = open_manifest(manifest)
-    if project.lock != project.locked:
-        write_lock(project.root, project.lock)
     outcome = run_sync(project, Scope(project.plan.select(targets)), jobs, lambda _: None)
     raise_if_failed(outcome)
     return {one.target: one.path for one in outcome.targets}
@@ -75,7 +73,10 @@ def run_sync(
     patience: float | None = None,
     again: Literal["compare", "replace"] = "compare",
 ) -> Outcome:
-    """One sync with the real parts; the last keys are kept for `why`."""
+    """One sync with the real parts. What was pinned is locked first; the last keys are kept for
+    `why`."""
+    if project.lock != project.locked:  # a frozen one is never another
+        write_lock(project.root, project.lock)
     store = wire.store_of(project)
     run = wire.new_run(store)
     executor = wire.open_executor(jobs or os.cpu_count() or 1, emit)

@@ -17,7 +17,7 @@ from ...core.plan import Scope
 from ...core.step import StepId
 from ...errors import DriftError, UsageError
 from .. import words
-from ..beside import LOCK, write_lock
+from ..beside import LOCK
 from ..prune import prunable, prune
 from ..python import raise_if_failed, run_sync
 from ..render import screen
@@ -109,8 +109,6 @@ def _sync(args: argparse.Namespace) -> int:
 
 def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
     started = time.monotonic()
-    if not args.frozen and project.lock != project.locked:
-        write_lock(project.root, project.lock)
     last: dict[StepId, StepChanged] = {}  # the last of each step
     kind = "none" if args.quiet or (args.json and args.progress == "auto") else args.progress
     with screen(kind, verbose=args.verbose) as shown:
