@@ -28,20 +28,12 @@ def adopt(file: File, delivery: Delivery) -> bool:
 
 def neighbours(file: File) -> Iterator[Path]:
     """Where the bytes of a file may lie already, the likeliest first."""
-    cached = sorted(hub_cache().glob(f"models--*/blobs/{file.digest}"))
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    cached = sorted(Path(HF_HUB_CACHE).glob(f"models--*/blobs/{file.digest}"))
     for path in (*cached, *_ollama(file), *_lm_studio(file)):
         if path.is_file() and path.stat().st_size == file.size:
             yield path
-
-
-def hub_cache() -> Path:
-    """The Hub's own cache, as huggingface-hub finds it."""
-    if chosen := os.environ.get("HF_HUB_CACHE"):
-        return Path(chosen).expanduser()
-    home = os.environ.get("HF_HOME") or Path(
-        os.environ.get("XDG_CACHE_HOME") or "~/.cache", "huggingface"
-    )
-    return Path(home).expanduser() / "hub"
 
 
 def _ollama(file: File) -> list[Path]:
