@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ..core.digest import Tree
@@ -66,9 +67,9 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     step = job.step
     if step.kind is Kind.FETCH:
         assert step.tree is not None, "a fetch knows what it brings"
-        delivery = StoreDelivery(store, step.tree, folder, progress)
         pinned = Pinned(step.origin, step.tree, {}, step.commit)
-        find_source(step.origin).fetch(pinned, Path(job.root), delivery)
+        with closing(StoreDelivery(store, step.tree, folder, progress)) as delivery:
+            find_source(step.origin).fetch(pinned, Path(job.root), delivery)
         return step.tree
 
     inputs = {}

@@ -71,8 +71,13 @@ class StoreDelivery:
             self._accept(path, part, sums_of(part))
         finally:
             part.unlink(missing_ok=True)
-            if self._held is not None:
-                os.close(self._held)
+            self.close()
+
+    def close(self) -> None:
+        """Let go of a file that was being collected; what came of it stays for the next try."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
 
     def moved(self, count: int) -> None:
         self._done += count
