@@ -25,7 +25,7 @@ demo: $(READY)  ## build the shipped models, then let the 4-bit one write
 	$(BIN)/cortexbuild generate stdlib-llama:mlx-4bit 'import os' --max-tokens 60
 
 test: check $(READY)  ## everything that CI runs
-	$(BIN)/pytest -q -n 2 --dist loadgroup --durations=8
+	$(BIN)/pytest -q -n 2 --durations=8
 
 check: lint type arch  ## style, types, imports
 lint: $(READY)
