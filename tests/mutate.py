@@ -50,6 +50,7 @@ SABOTAGES = (
     core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
     core("roles are left out of the key", "step", "            role: dict(trees[role].project(item.reads))\n            for role, item in self.inputs.items()", '            "x" + str(n): dict(trees[role].project(item.reads))\n            for n, (role, item) in enumerate(self.inputs.items())'),
     core("the label is put into the key", "step", '"params": dict(self.params),', '"params": dict(self.params), "label": self.label,'),
+    core("a tool is not asked about the source", "resolve", "leg.tool.check(facts)", "pass", "tests/cli"),
     core("the salt is left out of the key", "step", '"inputs": read, "salt": salt}', '"inputs": read, "salt": ""}'),
     core("a projection has every file", "digest", "if any(fnmatchcase(file.path, pattern) for pattern in reads)", "if reads"),
     core("a step may see files that are not in its key", "agenda", "self._trees[item.step].select(item.reads)", "self._trees[item.step]", "tests/app/test_sync.py"),

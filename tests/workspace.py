@@ -16,10 +16,10 @@ PLUGIN = ROOT / "tests" / "plugin"
 CLI = [sys.executable, "-m", "cortexbuild"]
 
 
-def tiny_safetensors(values: bytes = b"\0\0\0\0") -> bytes:
-    header = json.dumps(
-        {"w": {"dtype": "U8", "shape": [len(values)], "data_offsets": [0, len(values)]}}
-    ).encode()
+def tiny_safetensors(values: bytes = b"\0\0\0\0", dtype: str = "U8") -> bytes:
+    width = {"U8": 1, "F32": 4}[dtype]
+    tensor = {"dtype": dtype, "shape": [len(values) // width], "data_offsets": [0, len(values)]}
+    header = json.dumps({"w": tensor}).encode()
     header += b" " * (-len(header) % 8)
     return struct.pack("<Q", len(header)) + header + values
 

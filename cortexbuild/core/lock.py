@@ -12,7 +12,8 @@ from .digest import Digest, Plain, Tree
 from .step import StepKey, ToolId
 
 FACTS = (
-    "format", "quantization", "method", "parameters", "architecture", "licence", "base_model",
+    "format", "quantization", "method", "parameters", "architecture", "experts", "licence",
+    "base_model",
 )  # fmt: skip
 """What a plan and a policy may depend on, of all that detection finds (`formats/facts.py`)."""
 

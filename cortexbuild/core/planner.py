@@ -66,7 +66,7 @@ class _Draft:
     def _goal(self, name: str, model: Model, candidate: Candidate, prefix: str) -> Goal:
         pinned, origin, target = self._pinned(model.source), model.source, candidate.target
         format_ = planned_format(pinned.facts)
-        route = route_of(self.manifest, self.recipes, name, target, format_, self.toolbox)
+        route = route_of(self.manifest, self.recipes, name, target, pinned.facts, self.toolbox)
         model_name = name.partition(":")[0]
         source = self._fetch(origin, f"{model_name}/fetch", name)
         roles = {SOURCE: source, MODEL: source}

@@ -42,7 +42,8 @@ class Tool:
     (what detection found; only has to succeed), `source` (the Hugging Face folder that it began
     with), `text` (the evaluation text) and `toolchain` (llama.cpp's converter). `engine` gives
     the versions of what it calls, and raises ToolError when that is not installed. `predict`
-    estimates the bytes of its output from those of its input.
+    estimates the bytes of its output from those of its input. `check` raises
+    UsageError for a source that it would fail on, as far as its facts (`core/lock.py`) tell.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Tool:
     predict: Callable[[Any, int], int] = lambda _, size: size
     determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
     bridge: bool = False
+    check: Callable[[Mapping[str, Plain]], None] = lambda _: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
+from .digest import Plain
 from .document import Path, did_you_mean
 from .lock import Pinned
 from .manifest import Manifest, Recipe, Target
@@ -39,13 +40,13 @@ def tools_of(
         tools = [toolbox.find("detect", Kind.DETECT, format_)]
         chosen = [each.target for each in candidates(manifest, name, target, pinned, memory)]
         for candidate in chosen:
-            route = route_of(manifest, recipes, name, candidate, format_, toolbox)
+            route = route_of(manifest, recipes, name, candidate, pinned.facts, toolbox)
             tools += [leg.tool for leg in route.legs]
         if target.recipe == "auto-int":  # another machine, with other memory, takes another
             others = [target.model_copy(update={"recipe": recipe}) for recipe in INTEGER_RECIPES]
             for other in others:
                 with suppress(UsageError):
-                    route = route_of(manifest, recipes, name, other, format_, toolbox)
+                    route = route_of(manifest, recipes, name, other, pinned.facts, toolbox)
                     tools += [leg.tool for leg in route.legs]
         found.update((tool_name(tool), tool) for tool in tools)
     return found
@@ -110,9 +111,11 @@ def route_of(
     recipes: Mapping[str, Recipe],
     name: str,
     target: Target,
-    format_: str,
+    facts: Mapping[str, Plain],
     toolbox: Toolbox,
 ) -> Route:
+    """The steps of one target. Raises ManifestError where there is no way to build it."""
+    format_ = planned_format(facts)
     recipe = recipe_of(manifest, recipes, name, target)
     for number, item in enumerate(recipe.steps):
         try:
@@ -123,6 +126,8 @@ def route_of(
     merge = len(manifest.models[name.partition(":")[0]].adapters)
     try:
         route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
+        for leg in route.legs:
+            leg.tool.check(facts)
     except UsageError as error:
         where = manifest.place(*path_of(name))
         raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 
 from .bridge import bridge
 from .families import Config, size_of, text_part
-from .parameters import parameters
+from .parameters import experts, parameters
 
 __all__ = [
     "OVERHEAD_BYTES",
     "bridge",
     "context_length",
+    "experts",
     "kv_cache_bytes",
     "memory_to_run",
     "parameters",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .adapters import adapter_in, describe_adapter
 from .cards import Card, plain_text, read_card
-from .config import context_length, parameters
+from .config import context_length, experts, parameters
 from .counting import Survey, survey
 from .facts import Facts, Format, Method
 from .families import is_tied, model_type
@@ -149,6 +149,7 @@ def _facts(name: str, form: Format, reason: str, card: Card) -> Facts:
         parameters=parameters(card.config),
         context_length=context_length(card.config, card.tokenizer),
         architecture=plain_text(model_type(card.config)),
+        experts=experts(card.config),
     )
 
 

@@ -50,8 +50,9 @@ class Facts:
     """The same bytes give the same facts on every machine. What nothing tells is None.
 
     `size_bytes` is the size of the folder as Cortex counts it. `context_length` is in tokens.
-    `architecture` is the `model_type` of a config, or the architecture of a GGUF. `reason` says
-    in one sentence why the format is this one, each of `warnings` what is wrong with it.
+    `architecture` is the `model_type` of a config, or the architecture of a GGUF. `experts` is
+    how many each layer of a mixture has. `reason` says in one sentence why the format is this
+    one, each of `warnings` what is wrong with it.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Facts:
     parameters: int | None = None
     context_length: int | None = None
     architecture: str | None = None
+    experts: int | None = None
     licence: str | None = None
     base_model: str | None = None
     has_lora_adapter: bool = False
@@ -81,6 +83,7 @@ class Facts:
             "parameters": self.parameters,
             "context_length": self.context_length,
             "architecture": self.architecture,
+            "experts": self.experts,
             "licence": self.licence,
             "base_model": self.base_model,
             "has_lora_adapter": self.has_lora_adapter,

@@ -33,6 +33,7 @@ def _facts(header: GgufHeader, name: str) -> Facts:
     fields, stored = header.fields, quantization_name(header)
     architecture = plain_text(fields.get("general.architecture"))
     context = fields.get(f"{architecture}.context_length")
+    experts = fields.get(f"{architecture}.expert_count")
     count = sum(prod(t.shape) for t in header.tensors if not is_buffer_name(t.name))
     return Facts(
         name=name,
@@ -43,6 +44,7 @@ def _facts(header: GgufHeader, name: str) -> Facts:
         parameters=count or None,
         context_length=context if type(context) is int else None,
         architecture=architecture,
+        experts=experts if type(experts) is int and experts > 0 else None,
         licence=plain_text(fields.get("general.license")),
         base_model=public_name(fields.get("general.base_model.0.name")),
     )

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 
 from .families import Config, Family, Switch, family_of, is_tied, model_type, size_of, text_part
 
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts")
+
+
+def experts(config: Config) -> int | None:
+    """How many experts each of a mixture's layers has; None for a model that is no mixture."""
+    return size_of(text_part(config), *_EXPERTS)
+
 
 def parameters(config: Config) -> int | None:
     """The parameters of a model, exact for the families we know and None for all others.
@@ -73,14 +80,14 @@ def _feed_forward(text: Config, family: Family, hidden: int, layers: int) -> int
     width = size_of(text, "intermediate_size", "n_inner")
     if width is None:
         width = 4 * hidden if "n_embd" in text else None  # what GPT-2 means by null
-    experts = size_of(text, "num_local_experts", "num_experts", "n_routed_experts")
+    count = size_of(text, *_EXPERTS)
     expert_width = size_of(text, "moe_intermediate_size") or width
     if width is None or expert_width is None:
         return None
     dense = _mlp(text, family, hidden, width)
-    if experts is None:
+    if count is None:
         return layers * dense
-    mixture = experts * (_mlp(text, family, hidden, expert_width) + hidden)
+    mixture = count * (_mlp(text, family, hidden, expert_width) + hidden)
     if shared := size_of(text, "shared_expert_intermediate_size"):
         mixture += _mlp(text, family, hidden, shared) + hidden
     if shared := size_of(text, "n_shared_experts"):

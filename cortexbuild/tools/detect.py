@@ -40,5 +40,5 @@ def _place(folder: Path) -> Path:
 
 
 TOOLS = (
-    Tool("detect", Kind.DETECT, DetectParams, detect, revision=1, accepts=FORMATS, makes="facts"),
+    Tool("detect", Kind.DETECT, DetectParams, detect, revision=2, accepts=FORMATS, makes="facts"),
 )

@@ -12,7 +12,7 @@ from typing import Any
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
-from .int8 import quantize_with
+from .int8 import no_mixture, quantize_with
 from .torch import versions
 
 BITS = 4 + 8 / 64 + 32 / (64 * 256)
@@ -53,5 +53,6 @@ TOOLS = (
     Tool(
         "int4", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int4", wants=("facts",), engine=engine, predict=_size,
+        check=no_mixture,
     ),
 )  # fmt: skip

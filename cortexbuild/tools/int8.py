@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..core.digest import Plain
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
-from ..errors import ToolError
+from ..errors import ToolError, UsageError
 from ..formats.files import Weights, weights
 from ..formats.listing import local_files
 from ..formats.settled import settle_header
@@ -35,6 +36,7 @@ MOST_LEFT = 0.01
 """Share of the weights besides embeddings that may stay as they are. Routers and convolutions
 are less; the experts of a mixture, which are no linear layers to transformers, are most of it."""
 
+PACKED_ELSEWHERE = "build it as MLX or GGUF, which pack these too"
 SHARD_SIZE = "5GB"
 THREADS = 4
 
@@ -66,6 +68,15 @@ def quantize_with(run: Run, choose: Callable[[str, bool], Any]) -> None:
     _tidy(run.out, config, dtype)
     copy_others(run, {*found.files, "config.json", *([found.index] if found.index else [])})
     _try(run.out)
+
+
+def no_mixture(facts: Mapping[str, Plain]) -> None:
+    """transformers keeps all experts of a layer in one tensor, and packs linear layers only."""
+    if count := facts.get("experts"):
+        raise UsageError(
+            f"it is a mixture of {count} experts, and INT8 and INT4 would leave them in 16 bits",
+            hint=PACKED_ELSEWHERE,
+        )
 
 
 def engine() -> Mapping[str, str]:
@@ -140,7 +151,7 @@ def _check_left(model: Any) -> None:
         raise ToolError(
             f"{share:.0%} of its weights are not in linear layers and would stay as they are; "
             f"the first are `{next(iter(left))}`",
-            hint="build it as MLX or GGUF, which pack these too",
+            hint=PACKED_ELSEWHERE,
         )
 
 
@@ -181,5 +192,6 @@ TOOLS = (
     Tool(
         "int8", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int8", wants=("facts",), engine=engine, predict=_size,
+        check=no_mixture,
     ),
 )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import sys
 
 import pytest
-from workspace import RECIPE
+from workspace import RECIPE, tiny_safetensors
 
 from cortexbuild import __version__
 from cortexbuild.cli.commands.starting import schema_text
@@ -90,6 +90,20 @@ def test_a_mistake_in_the_manifest_has_a_place_and_builds_nothing(space, text, s
         assert f"hint: {hint}" in error if hint else "hint:" not in error
     assert not (space.home / "quantized_models").exists()
     assert space.blobs() == []
+
+
+@pytest.mark.parametrize("recipe", ["int8", "int4"])
+def test_a_mixture_is_refused_by_what_would_leave_its_experts_as_they_are(space, recipe):
+    space.write(
+        "weights/config.json", json.dumps({"model_type": "mixtral", "num_local_experts": 8})
+    )
+    space.write("weights/model.safetensors", tiny_safetensors(dtype="F32"))
+    space.write("cortex.yaml", GOOD.replace("short", "safetensors"))
+    space.run("plan")
+    space.write("cortex.yaml", GOOD.replace("short", recipe))
+    said = space.run("plan", code=2).stderr
+    assert "cortex.yaml:5:15: m:t: it is a mixture of 8 experts" in said
+    assert "hint: build it as MLX or GGUF" in said
 
 
 @pytest.mark.parametrize(
