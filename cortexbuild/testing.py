@@ -34,7 +34,7 @@ def fetch_step(origin: str, folder: Path) -> Step:
 
 def text_plan(step: Step) -> Plan:
     """A plan of one step, wanted by one target."""
-    return Plan({step.id: step}, {"m:t": Goal(step.id, (), "text")})
+    return Plan({step.id: step}, {"m:t": Goal(step.id, (), "text", "text")})
 
 
 def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, object]) -> Tree:

@@ -26,19 +26,20 @@ def measures_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[Mappin
 
 def problems_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[str]:
     """What is wrong with what a goal made, by its measures."""
-    return [problem for m in measures_of(project, agenda, goal) for problem in judge(m)]
+    found = measures_of(project, agenda, goal)
+    return [problem for measures in found for problem in judge(measures, goal.limits)]
 
 
 def goal_that_counts(project: Project, target: str) -> tuple[Goal, Agenda]:
-    """A target's goal, or what it fell back to when that is what its view shows."""
-    goal = project.plan.goals[target]
-    agenda = project.agenda(Scope((target,)))
-    if goal.otherwise is None:
-        return goal, agenda
-    if agenda.is_done(goal) and not problems_of(project, agenda, goal):
-        return goal, agenda
-    other = project.agenda(Scope((target,), otherwise=True))
-    tree = other.tree(goal.otherwise.model)
-    if tree is not None and tree.digest == project.views.shows(target, goal.otherwise.format):
-        return goal.otherwise, other
-    return goal, agenda
+    """A target's goal; where it has several, the first that is good or that its view shows."""
+    first = project.plan.goals[target]
+    if first.otherwise is None:
+        return first, project.agenda(Scope((target,)))
+    for rung, goal in enumerate(first.rungs()):
+        agenda = project.agenda(Scope((target,), rung=rung))
+        if agenda.is_done(goal) and not problems_of(project, agenda, goal):
+            return goal, agenda
+        tree = agenda.tree(goal.model)
+        if tree is not None and tree.digest == project.views.shows(target, goal.format):
+            return goal, agenda
+    return first, project.agenda(Scope((target,)))

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from ..core.agenda import Agenda
 from ..core.lock import Lock
-from ..core.manifest import Manifest, Recipe
+from ..core.manifest import Manifest
 from ..core.plan import Plan, Scope
 from ..core.ports import Runtime, Store, Tool, Views
+from ..core.recipe import Recipe
 from ..core.step import Step, StepId, StepKey
 
 

@@ -36,7 +36,7 @@ def statement(project: Project, target: str) -> Mapping[str, Any] | None:
         "predicate": {
             "buildDefinition": {
                 "buildType": BUILD_TYPE,
-                "externalParameters": {"target": target, "recipe": _recipe(project, target)},
+                "externalParameters": {"target": target, "recipe": goal.recipe},
                 "internalParameters": {"steps": _steps(project, goal, traces)},
                 "resolvedDependencies": _sources(project, goal),
             },
@@ -49,11 +49,6 @@ def statement(project: Project, target: str) -> Mapping[str, Any] | None:
             },
         },
     }
-
-
-def _recipe(project: Project, target: str) -> str:
-    model, _, name = target.partition(":")
-    return project.manifest.models[model].targets[name].recipe
 
 
 def _steps(

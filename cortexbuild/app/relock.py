@@ -12,11 +12,13 @@ from pathlib import Path
 
 from ..core.document import did_you_mean
 from ..core.lock import FACTS, Lock, Pinned
-from ..core.manifest import Manifest, Recipe
-from ..core.planner import LLAMA_CPP, TOOLCHAIN
+from ..core.manifest import Manifest
 from ..core.ports import Looks, Source, Toolbox
+from ..core.recipe import Recipe
 from ..core.resolve import tools_of
+from ..core.roles import CALIBRATION, TOOLCHAIN
 from ..core.step import ToolId
+from ..core.walk import LLAMA_CPP
 from ..errors import DriftError, ManifestError, UsageError
 
 NOTHING = Lock({}, {})
@@ -66,20 +68,27 @@ def relock(
         except UsageError as error:
             raise ManifestError(str(error), where=where, hint=error.hint) from error
     used = tools_of(manifest, recipes, sources, toolbox, memory=memory)
-    if any(TOOLCHAIN in tool.wants for tool in used.values()):
+    wanted = {role for tool in used.values() for role in tool.wants}
+    if CALIBRATION in wanted and manifest.calibration not in sources:
+        sources[manifest.calibration] = _pinned(known, manifest.calibration, ask, False, pins)
+    if TOOLCHAIN in wanted:
         sources[LLAMA_CPP] = _pinned(known, LLAMA_CPP, ask, pins.upgrade_tools, pins)
     tools = {}
     for name, tool in used.items():
         had = None if pins.upgrade_tools else known.tools.get(name)
         tools[name] = had or ToolId(tool.name, tool.revision, dict(tool.engine()))
-    targets = {name for name, _, _ in manifest.targets()}
+    targets = {name: target for name, _, target in manifest.targets()}
     outputs = {name: output for name, output in known.outputs.items() if name in targets}
-    return Lock(sources, tools, outputs)
+    climbing = {
+        n for n, target in targets.items() if target.escalate or target.recipe == "auto-int"
+    }
+    settled = {name: end for name, end in known.settled.items() if name in climbing}
+    return Lock(sources, tools, outputs, settled)
 
 
 def places(manifest: Manifest) -> dict[str, str]:
     """Every origin that a manifest names, with the place where it does so first."""
-    found = {manifest.evaluation: manifest.place("evaluation")}
+    found = {manifest.evaluation.text: manifest.place("evaluation")}
     for name, model in manifest.models.items():
         found.setdefault(model.source, manifest.place("models", name, "source"))
         for number, adapter in enumerate(model.adapters):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.agenda import Agenda, Ready
 from ..core.digest import Tree
 from ..core.events import Emit, Said, StepChanged
+from ..core.lock import Settled
 from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
-from ..core.step import Failure, StepId, StepKey
+from ..core.step import Failure, StepKey
 from ..errors import StoreError
 from .build import AfterFailure, build
+from .climb import Climb
 from .measured import problems_of
 from .project import Project
 from .provenance import statement
@@ -37,11 +39,13 @@ class Synced:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`keys` has, by label, the key of each step that is made now."""
+    """`keys` has, by label, the key of each step that is made now. `settled` says on which of
+    their ways targets that have several ended."""
 
     targets: Sequence[Synced]
     failed: Mapping[str, Failure]
     keys: Mapping[str, StepKey]
+    settled: Mapping[str, Settled]
     interrupted: bool = False
 
 
@@ -68,61 +72,39 @@ def sync(
             emit(StepChanged(id_, project.plan.steps[id_].label, "fresh"))
     if agenda.unfinished():
         prepare()
-    spared = {target: _given_up(project, target) for target in scope.targets}
-    failed = build(
-        agenda, executor, job_of, emit,
-        after_failure=after_failure, spared=frozenset().union(*spared.values()),
-    )  # fmt: skip
+    climbs = [Climb(project, target) for target in scope.targets if scope.until is None]
+    climbs = [climb for climb in climbs if climb.goal.otherwise is not None]
+    spared = frozenset().union(*(climb.own_steps() for climb in climbs))
+    failed = build(agenda, executor, job_of, emit, after_failure=after_failure, spared=spared)
     keys = {id_: trace.key for id_, trace in agenda.traces.items()}
     ends = {target: (project.plan.goals[target], agenda) for target in scope.targets}
 
-    for target, steps in spared.items():
-        goal = project.plan.goals[target].otherwise
-        reason = _reason(project, agenda, target, steps & failed.keys(), failed)
-        if goal is None or not reason or scope.until is not None:
-            continue
-        emit(Said(f"{target}: {reason}; {goal.note}"))
-        failed = {id_: failure for id_, failure in failed.items() if id_ not in steps}
-        other = project.agenda(Scope((target,), otherwise=True))
-        failed |= build(other, executor, job_of, emit, after_failure=after_failure)
-        keys |= {id_: trace.key for id_, trace in other.traces.items()}
-        ends[target] = goal, other
+    for climb in climbs:
+        made = agenda
+        while climb.goal.otherwise is not None and (wrong := climb.wrong(made, failed)):
+            own = climb.own_steps()
+            failed = {id_: failure for id_, failure in failed.items() if id_ not in own}
+            climb.up(wrong)
+            emit(Said(f"{climb.target}: {climb.said()}"))
+            made = project.agenda(Scope((climb.target,), rung=climb.rung))
+            spare = climb.own_steps()
+            failed |= build(made, executor, job_of, emit, after_failure=after_failure, spared=spare)
+            keys |= {id_: trace.key for id_, trace in made.traces.items()}
+            ends[climb.target] = climb.goal, made
 
     synced = [
         _show(project, target, goal, made)
         for target, (goal, made) in ends.items()
         if scope.until is None or made.is_done(goal)
     ]
+    good = {one.target for one in synced if one.tree is not None and not one.wrong}
     labels = {id_: step.label for id_, step in project.plan.steps.items()}
     return Outcome(
         synced,
         {labels[id_]: failure for id_, failure in failed.items()},
         {labels[id_]: key for id_, key in keys.items()},
+        {climb.target: climb.settled() for climb in climbs if climb.target in good},
     )
-
-
-def _given_up(project: Project, target: str) -> frozenset[StepId]:
-    """The steps that a target has no use for once it falls back; none where it cannot."""
-    plan = project.plan
-    if plan.goals[target].otherwise is None:
-        return frozenset()
-    first, other = (
-        plan.chain(plan.ends(Scope((target,), otherwise=otherwise))) for otherwise in (False, True)
-    )
-    return frozenset(first) - frozenset(other)
-
-
-def _reason(
-    project: Project,
-    agenda: Agenda,
-    target: str,
-    broken: Set[StepId],
-    failed: Mapping[StepId, Failure],
-) -> str:
-    """Why a target's first goal is no good; empty if it is good."""
-    if broken:
-        return "; ".join(failed[id_].message for id_ in sorted(broken))
-    return "; ".join(problems_of(project, agenda, project.plan.goals[target]))
 
 
 def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -54,6 +54,7 @@ def sync(
     """
     project = open_manifest(manifest)
     outcome = run_sync(project, Scope(project.plan.select(targets)), jobs, lambda _: None)
+    keep_settled(project, outcome)
     raise_if_failed(outcome)
     return {one.target: one.path for one in outcome.targets}
 
@@ -98,6 +99,13 @@ def run_sync(
     keep_last(project.root, outcome.keys)
     note_views(project)
     return outcome
+
+
+def keep_settled(project: Project, outcome: Outcome) -> None:
+    """Lock where targets that have several ways ended, so that none is searched again."""
+    settled = {**project.lock.settled, **outcome.settled}
+    if settled != project.lock.settled:
+        write_lock(project.root, replace(project.lock, settled=settled))
 
 
 def check_room(project: Project, scope: Scope) -> None:

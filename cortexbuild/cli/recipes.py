@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..core.manifest import Recipe
+from ..core.recipe import Recipe
 from .yamlfile import read_yaml
 
 

@@ -41,10 +41,24 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Settled:
+    """Where the search for a good enough recipe ended.
+
+    `ladder` names the recipes, all that they are built from, and the limits; with another the
+    search begins anew. `tried` has the recipes before this one, and what was wrong with each.
+    """
+
+    ladder: Digest
+    recipe: str
+    tried: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Lock:
     """`sources` by origin as the manifest writes it, `tools` by the name `tool_name` gives,
-    `outputs` by target."""
+    `outputs` and `settled` by target."""
 
     sources: Mapping[str, Pinned]
     tools: Mapping[str, ToolId]
     outputs: Mapping[str, Output] = field(default_factory=dict)
+    settled: Mapping[str, Settled] = field(default_factory=dict)

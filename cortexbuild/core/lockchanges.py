@@ -41,6 +41,11 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
         if (had := old.outputs.get(target)) != (has := new.outputs.get(target)):
             sign = "+" if had is None else "-" if has is None else "~"
             found.append(Change(sign, target, "recorded output"))
+    for target in sorted({*old.settled, *new.settled}):
+        if (ended := old.settled.get(target)) != (ends := new.settled.get(target)):
+            sign = "+" if ended is None else "-" if ends is None else "~"
+            names = [one.recipe for one in (ended, ends) if one is not None]
+            found.append(Change(sign, target, f"settled on {' -> '.join(names)}"))
     return tuple(found)
 
 

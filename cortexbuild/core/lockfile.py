@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import IntegrityError, LockError
 from .digest import Digest, File, Tree
-from .lock import Lock, Output, Pinned
+from .lock import Lock, Output, Pinned, Settled
 from .step import StepKey, ToolId
 
 VERSION = 1
@@ -27,6 +27,12 @@ def lock_to_text(lock: Lock) -> str:
     if lock.outputs:
         outputs = {t: _line({"key": o.key, "tree": o.tree}) for t, o in lock.outputs.items()}
         parts.append(_table("outputs", outputs))
+    if lock.settled:
+        ends = {
+            target: _line({"ladder": e.ladder, "recipe": e.recipe, "tried": dict(e.tried)})
+            for target, e in lock.settled.items()
+        }
+        parts.append(_table("settled", ends))
     return "{" + ",\n".join(parts) + "}\n"
 
 
@@ -49,7 +55,8 @@ def lock_from_text(text: str, name: str) -> Lock:
             str(target): Output(StepKey(str(entry["key"])), _digest(entry["tree"]))
             for target, entry in value.get("outputs", {}).items()
         }
-        return Lock(sources, tools, outputs)
+        settled = {str(t): _settled(entry) for t, entry in value.get("settled", {}).items()}
+        return Lock(sources, tools, outputs, settled)
     except json.JSONDecodeError as error:
         merging = "<<<<<<<" in text
         why = "has conflicts of a merge" if merging else f"is not JSON: {error.msg}"
@@ -111,6 +118,11 @@ def _tool(entry: Mapping[str, Any]) -> ToolId:
     if type(entry["revision"]) is not int:
         raise ValueError("a tool has no revision")
     return ToolId(str(entry["name"]), entry["revision"], engine)
+
+
+def _settled(entry: Mapping[str, Any]) -> Settled:
+    tried = {str(recipe): str(wrong) for recipe, wrong in entry["tried"].items()}
+    return Settled(_digest(entry["ladder"]), str(entry["recipe"]), tried)
 
 
 def _digest(text: object) -> Digest:

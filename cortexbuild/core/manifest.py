@@ -1,14 +1,16 @@
-"""cortex.yaml and recipes/*.yaml, parsed."""
+"""cortex.yaml, parsed."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .amount import Bytes
 from .document import Document, Entry
+from .limits import Limits
 
 
 def _a_name(text: str) -> str:
@@ -34,12 +36,35 @@ Origin = Annotated[str, AfterValidator(_an_origin)]
 
 
 class Target(Entry):
-    """One thing to have built: a recipe, settings that differ from it, and limits."""
+    """One thing to have built: a recipe, settings that differ from it, and limits.
 
-    recipe: Annotated[str, Field(description="the name of a file in recipes/, without .yaml")]
+    `escalate` stands where the recipe would: recipes that are tried in this order, until what
+    one of them builds keeps to the limits.
+    """
+
+    recipe: Annotated[
+        str, Field(description="the name of a file in recipes/, without .yaml; or `auto`")
+    ] = ""
+    escalate: Annotated[
+        tuple[str, ...],
+        Field(strict=False, description="recipes to try in turn, instead of one recipe"),
+    ] = ()
     set: Annotated[
         Mapping[str, Any], Field(description="settings that differ from the recipe's")
     ] = {}
+    limits: Annotated[
+        Limits, Field(alias="validate", description="limits that differ from those for all")
+    ] = Limits()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not self.recipe and not self.escalate:
+            raise ValueError("it has no `recipe:`")
+        if self.recipe and self.escalate:
+            raise ValueError("`recipe:` and `escalate:` exclude each other")
+        if len(set_of := frozenset(self.escalate)) < len(self.escalate):
+            raise ValueError(f"`escalate:` names one of {', '.join(sorted(set_of))} twice")
+        return self
 
 
 def _adapters(value: Any) -> Any:
@@ -56,6 +81,23 @@ class Adapter(Entry):
     weight: float = 1.0
 
 
+class Evaluation(Entry):
+    """The text that built models are tried on, and how much of it."""
+
+    text: Origin = "builtin:evaluation"
+    tokens: Annotated[
+        int, Field(ge=2, le=1_000_000, description="that are predicted, from its beginning")
+    ] = 1024
+    window: Annotated[
+        int, Field(ge=2, le=65536, description="tokens that are computed together")
+    ] = 512
+
+
+def _evaluation(value: Any) -> Any:
+    """`path:text.txt` is short for `{text: path:text.txt}`."""
+    return {"text": value} if isinstance(value, str) else value
+
+
 class Policy(Entry):
     """How `recipe: auto` and `recipe: auto-int` choose.
 
@@ -69,24 +111,11 @@ class Policy(Entry):
     auto_quantize: bool = True
 
 
-def _bytes(value: Any) -> Any:
-    """`8GiB` and `16 GB` as a number of bytes."""
-    if not isinstance(value, str):
-        return value
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", value)
-    if found is None:
-        raise ValueError("an amount of memory is written like `8GiB`")
-    unit = found[2] or ""
-    base = 1024 if unit.endswith("i") else 1000
-    return int(float(found[1]) * base ** (" KMGT".index(unit[:1]) if unit else 0))
-
-
 class Resources(Entry):
     """What there is to run models on, where it is not this machine that tells."""
 
     memory: Annotated[
-        int | None,
-        BeforeValidator(_bytes, json_schema_input_type=str | int | None),
+        Bytes | None,
         Field(description="to run a model in, such as `8GiB`; left out, this machine's"),
     ] = None
 
@@ -140,8 +169,16 @@ class Manifest(Document):
     """cortex.yaml: the models a team wants, and what each should be built into."""
 
     schema_: Annotated[Literal[1], Field(alias="schema", description="the version of this form")]
-    evaluation: Annotated[Origin, Field(description="the text that built models are tried on")] = (
-        "builtin:evaluation"
+    evaluation: Annotated[
+        Evaluation,
+        BeforeValidator(_evaluation, json_schema_input_type=str | Evaluation),
+        Field(description="the text that built models are tried on"),
+    ] = Evaluation()
+    calibration: Annotated[
+        Origin, Field(description="the text that quantization goes by; not the evaluation's")
+    ] = "builtin:calibration"
+    limits: Annotated[Limits, Field(alias="validate", description="limits of every target")] = (
+        Limits()
     )
     policy: Policy = Policy()
     resources: Resources = Resources()
@@ -153,32 +190,3 @@ class Manifest(Document):
         for model_name, model in self.models.items():
             for target_name, target in model.targets.items():
                 yield f"{model_name}:{target_name}", model, target
-
-
-class RecipeStep(Entry):
-    """What to do, with which tool, with which settings."""
-
-    do: Literal["convert", "quantize", "validate"]
-    tool: str
-    set: Mapping[str, Any] = {}
-
-
-class LosslessEdge(Entry):
-    """Sources whose very weights the target can hold: repacked by `tool`, or taken as they are."""
-
-    source: Annotated[str, Field(alias="from", description="a format, with * and ?")]
-    tool: str | None = None
-
-
-class Recipe(Document):
-    """A named list of steps. Data only: no conditions, no loops, no code.
-
-    `accepts` are the formats that the first step starts from, where its tool does not say it.
-    A source that `lossless` names is not converted and quantized, but kept.
-    """
-
-    schema_: Annotated[Literal[1], Field(alias="schema")]
-    summary: str
-    accepts: Annotated[tuple[str, ...], Field(strict=False)] = ()
-    lossless: Annotated[tuple[LosslessEdge, ...], Field(strict=False)] = ()
-    steps: Annotated[tuple[RecipeStep, ...], Field(min_length=1, strict=False)]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
 from ..errors import UsageError
+from .digest import Digest
 from .document import did_you_mean
+from .limits import Limits
 from .step import Kind, Step, StepId
 
 
@@ -15,15 +17,25 @@ from .step import Kind, Step, StepId
 class Goal:
     """What a target needs: the step that makes it, the steps that measure it, its format.
 
-    `note` says what a person should know of the way it is made, and `otherwise` is what to make
-    instead if this turns out to be no good.
+    `note` says what a person should know of the way it is made. If it fails, or `limits` are not
+    kept to, `otherwise` is made instead; `ladder` then names all of these ways together.
     """
 
     model: StepId
     checks: tuple[StepId, ...]
     format: str
+    recipe: str
     note: str = ""
+    limits: Limits = field(default_factory=Limits)
     otherwise: Goal | None = None
+    ladder: Digest | None = None
+
+    def rungs(self) -> Iterator[Goal]:
+        """This goal, and what is made instead, in turn."""
+        goal: Goal | None = self
+        while goal is not None:
+            yield goal
+            goal = goal.otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +43,14 @@ class Scope:
     """The part of a plan that a command is about: targets, and up to which kind of step.
 
     Steps that `force` names (a label, its last part or a kind, with `*` and `?`) run even when
-    they are fresh. With `otherwise` it is about what the targets' goals fall back to.
+    they are fresh. With a `rung` it is about what the targets' goals come to after so many
+    that were no good.
     """
 
     targets: tuple[str, ...]
     until: Kind | None = None
     force: str = ""
-    otherwise: bool = False
+    rung: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +73,8 @@ class Plan:
 
     def ends(self, scope: Scope) -> tuple[StepId, ...]:
         """What a build of that scope must have made when it is over."""
-        goals = [self.goals[target] for target in scope.targets]
-        if scope.otherwise:
-            goals = [goal.otherwise or goal for goal in goals]
+        ways = [tuple(self.goals[target].rungs()) for target in scope.targets]
+        goals = [goals[min(scope.rung, len(goals) - 1)] for goals in ways]
         last = [step for goal in goals for step in (goal.model, *goal.checks)]
         if scope.until is None:
             return tuple(last)

@@ -38,10 +38,9 @@ class Tool:
 
     `accepts` are patterns of the formats of its `model` input, `makes` is the format of its
     output. A `bridge` is a conversion that a plan may put before a recipe's own steps. `reads`
-    are patterns of the files it looks at, by role. `wants` are roles beside `model`: `facts`
-    (what detection found; only has to succeed), `source` (the Hugging Face folder that it began
-    with), `text` (the evaluation text) and `toolchain` (llama.cpp's converter). `engine` gives
-    the versions of what it calls, and raises ToolError when that is not installed. `predict`
+    are patterns of the files it looks at, by role. `wants` are roles beside `model`: those
+    of `core/roles.py`, and names of tools that measure, for what these find. `engine` gives the
+    versions of what it calls, and raises ToolError when that is not installed. `predict`
     estimates the bytes of its output from those of its input. `check` raises
     UsageError for a source that it would fail on, as far as its facts (`core/lock.py`) tell.
     """

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from ..errors import ManifestError, UsageError
 from .digest import Plain
 from .document import Path, did_you_mean
+from .limits import Limits
 from .lock import Pinned
-from .manifest import Manifest, Recipe, Target
+from .manifest import Manifest, Target
 from .policy import INTEGER_RECIPES, choose_integer, choose_mlx
 from .ports import Tool, Toolbox
+from .recipe import Recipe
 from .routes import Route, find_route, planned_format
 from .step import Kind
 
@@ -41,13 +43,13 @@ def tools_of(
         chosen = [each.target for each in candidates(manifest, name, target, pinned, memory)]
         for candidate in chosen:
             route = route_of(manifest, recipes, name, candidate, pinned.facts, toolbox)
-            tools += [leg.tool for leg in route.legs]
+            tools += route.tools()
         if target.recipe == "auto-int":  # another machine, with other memory, takes another
             others = [target.model_copy(update={"recipe": recipe}) for recipe in INTEGER_RECIPES]
             for other in others:
                 with suppress(UsageError):
                     route = route_of(manifest, recipes, name, other, pinned.facts, toolbox)
-                    tools += [leg.tool for leg in route.legs]
+                    tools += route.tools()
         found.update((tool_name(tool), tool) for tool in tools)
     return found
 
@@ -81,7 +83,10 @@ class Candidate:
 def candidates(
     manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
 ) -> Sequence[Candidate]:
-    """What `auto` or `auto-int` stands for, and what to build instead if that is no good."""
+    """What `auto`, `auto-int` or a ladder stands for: what to build, and what instead if that is
+    no good."""
+    if target.escalate:
+        return _rungs(manifest, name, target)
     if target.recipe not in ("auto", "auto-int"):
         return [Candidate(target)]
     counted = pinned.facts.get("parameters")
@@ -106,6 +111,25 @@ def candidates(
     return found
 
 
+def limits_of(manifest: Manifest, target: Target) -> Limits:
+    """A target's limits, and those for all where it has none of its own."""
+    return target.limits.over(manifest.limits)
+
+
+def _rungs(manifest: Manifest, name: str, target: Target) -> Sequence[Candidate]:
+    if limits_of(manifest, target) == Limits():
+        raise ManifestError(
+            f"{name}: `escalate:` needs limits, and there are none",
+            where=manifest.place(*path_of(name), "escalate"),
+            hint="say when a model is good enough, such as `validate: {max_kl: 0.02}`",
+        )
+    names = ", then ".join(target.escalate)
+    return [
+        Candidate(target.model_copy(update={"recipe": recipe}), f"tries {names}")
+        for recipe in target.escalate
+    ]
+
+
 def route_of(
     manifest: Manifest,
     recipes: Mapping[str, Recipe],
@@ -126,8 +150,8 @@ def route_of(
     merge = len(manifest.models[name.partition(":")[0]].adapters)
     try:
         route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
-        for leg in route.legs:
-            leg.tool.check(facts)
+        for tool in route.tools():
+            tool.check(facts)
     except UsageError as error:
         where = manifest.place(*path_of(name))
         raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error

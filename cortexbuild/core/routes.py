@@ -8,15 +8,16 @@ quantized again. `gguf`, `mlx`, `safetensors` and `pytorch` hold 16 or 32 bits a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import UsageError
 from .digest import Plain
-from .manifest import Recipe, RecipeStep
 from .ports import Tool, Toolbox
+from .recipe import Recipe, RecipeStep
+from .roles import ADAPTERS, GIVEN
 from .step import Kind
 
 FULL_GGUF = ("F32", "FP32", "F16", "FP16", "BF16")
@@ -33,11 +34,34 @@ class Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class Side:
+    """A tool beside the route, that measures what a leg goes by.
+
+    It looks at the model after so many legs (`at`), brought to it by a `bridge` of its own.
+    """
+
+    tool: Tool
+    at: int
+    bridge: Sequence[Leg] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
-    """`note` says what a person should know of it, such as that nothing is lost."""
+    """`note` says what a person should know of it, such as that nothing is lost.
+
+    `sides` are by role, each after those that it needs itself.
+    """
 
     legs: Sequence[Leg]
     note: str = ""
+    sides: Mapping[str, Side] = field(default_factory=dict)
+
+    def tools(self) -> Iterator[Tool]:
+        """Every tool of the route, and of what is beside it."""
+        yield from (leg.tool for leg in self.legs)
+        for side in self.sides.values():
+            yield from (leg.tool for leg in side.bridge)
+            yield side.tool
 
 
 def planned_format(facts: Mapping[str, Plain]) -> str:
@@ -72,6 +96,16 @@ def find_route(
     `settings` are what the target sets itself, and `merge` is its number of adapters. Raises
     UsageError where there is no way, with the reason.
     """
+    route = _main_route(recipe, format_, toolbox, settings, merge)
+    sides: dict[str, Side] = {}
+    for leg in route.legs:
+        _add_sides(leg.tool, route.legs, format_, toolbox, sides)
+    return replace(route, sides=sides)
+
+
+def _main_route(
+    recipe: Recipe, format_: str, toolbox: Toolbox, settings: Mapping[str, Any], merge: int
+) -> Route:
     quantizing = any(item.do == "quantize" for item in recipe.steps)
     if not merge and (kept := _kept(recipe, format_, toolbox, settings)) is not None:
         return kept
@@ -145,6 +179,36 @@ def _recipe_legs(recipe: Recipe, here: str, toolbox: Toolbox) -> list[Leg]:
         if leg.tool.kind is not Kind.VALIDATE:
             here = leg.tool.makes
     return legs
+
+
+def _add_sides(
+    tool: Tool, legs: Sequence[Leg], format_: str, toolbox: Toolbox, sides: dict[str, Side]
+) -> None:
+    for role in tool.wants:
+        if role not in GIVEN and role not in sides:
+            side = _side(role, legs, format_, toolbox)
+            _add_sides(side.tool, legs, format_, toolbox, sides)
+            sides[role] = side
+
+
+def _side(role: str, legs: Sequence[Leg], format_: str, toolbox: Toolbox) -> Side:
+    """A tool that wants adapters applies them itself: it looks at the model before they are
+    merged, and as early as it can. Another looks at what the recipe's own steps begin with."""
+    places = [(0, format_)]
+    for number, leg in enumerate(legs):
+        if leg.number is not None:
+            break
+        places.append((number + 1, leg.tool.makes))
+    merged = next((n for n, leg in enumerate(legs) if ADAPTERS in leg.tool.wants), None)
+    tool = toolbox.find(role, Kind.MEASURE, format_)
+    if ADAPTERS in tool.wants:
+        places = places[:1] if merged is None else places[merged : merged + 1]
+    for at, here in reversed(places):
+        tool = toolbox.find(role, Kind.MEASURE, here)
+        if takes(tool, here):
+            return Side(tool, at)
+    bridge = _bridge(places[0][1], tool.accepts, toolbox)
+    return Side(tool, places[0][0], bridge)
 
 
 def _leg(item: RecipeStep, number: int, here: str, toolbox: Toolbox) -> Leg:

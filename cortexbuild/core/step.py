@@ -21,9 +21,12 @@ KEY_SCHEMA = 1
 
 
 class Kind(StrEnum):
+    """What a step does. `measure` finds out about a source what other steps go by."""
+
     FETCH = "fetch"
     DETECT = "detect"
     CONVERT = "convert"
+    MEASURE = "measure"
     QUANTIZE = "quantize"
     VALIDATE = "validate"
 

@@ -132,6 +132,6 @@ def _read(stream: BinaryIO, info: TensorInfo) -> torch.Tensor:
 TOOLS = (
     Tool(
         "lora", Kind.CONVERT, MergeParams, merge, revision=1,
-        accepts=("safetensors",), makes="safetensors", wants=("facts",), engine=engine,
+        accepts=("safetensors",), makes="safetensors", wants=("facts", "adapters"), engine=engine,
     ),
 )  # fmt: skip

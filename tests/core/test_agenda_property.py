@@ -45,7 +45,7 @@ def plans(draw, distinct=False):
         steps.append(Step(kind, TOOL, params, inputs, f"s{number}", tree=tree))
     by_id = {step.id: step for step in steps}
     goals = draw(st.lists(st.sampled_from(list(by_id)), min_size=1, max_size=3, unique=True))
-    return Plan(by_id, {f"t{i}": Goal(id_, (), "x") for i, id_ in enumerate(goals)})
+    return Plan(by_id, {f"t{i}": Goal(id_, (), "x", "x") for i, id_ in enumerate(goals)})
 
 
 def compute(step: Step, trees: dict) -> Tree:

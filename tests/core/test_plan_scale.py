@@ -19,7 +19,7 @@ def test_each_step_of_a_cold_plan_is_looked_up_once():
                 Kind.CONVERT, ToolId("t", 1), {"n": number}, {"model": Input(step.id)}, f"m{model}"
             )
             steps[step.id] = step
-        goals[f"m{model}:t"] = Goal(step.id, (), "x")
+        goals[f"m{model}:t"] = Goal(step.id, (), "x", "x")
     asked = []
 
     def find(key, ingredients):

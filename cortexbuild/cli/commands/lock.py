@@ -74,6 +74,13 @@ def check_lock(project: Project) -> None:
             f"{LOCK} is not up to date with cortex.yaml:\n{lines}",
             hint=f"run `cortexbuild lock` and commit {LOCK}",
         )
+    for target, goal in project.plan.goals.items():
+        model, _, name = target.partition(":")
+        if goal.otherwise and project.manifest.models[model].targets[name].escalate:
+            raise DriftError(
+                f"{LOCK} does not say where `escalate:` of {target} ends",
+                hint=f"run `cortexbuild sync {target}` and commit {LOCK}",
+            )
     if (project.root / LOCK).read_text() != lock_to_text(project.lock):
         raise DriftError(
             f"{LOCK} says the right things and is not written as cortexbuild writes it",

@@ -19,7 +19,7 @@ from ...errors import DriftError, UsageError
 from .. import words
 from ..beside import LOCK
 from ..prune import prunable, prune
-from ..python import raise_if_failed, run_sync
+from ..python import keep_settled, raise_if_failed, run_sync
 from ..render import screen
 from ..report import print_failures, print_outcome, summary
 from .command import (
@@ -127,6 +127,8 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
             patience=args.lock_timeout,
             again="replace" if args.replace else "compare",
         )
+    if not (args.locked or args.frozen):
+        keep_settled(project, outcome)
     seconds = time.monotonic() - started
     if args.json:
         print_outcome(outcome, list(last.values()), seconds)

@@ -1,0 +1,24 @@
+"""Amounts of memory, as people write them."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+
+def _bytes(value: Any) -> Any:
+    """`8GiB` and `16 GB` as a number of bytes."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", value)
+    if found is None:
+        raise ValueError("an amount of memory is written like `8GiB`")
+    unit = found[2] or ""
+    base = 1024 if unit.endswith("i") else 1000
+    return int(float(found[1]) * base ** (" KMGT".index(unit[:1]) if unit else 0))
+
+
+Bytes = Annotated[int, Field(ge=0), BeforeValidator(_bytes, json_schema_input_type=str | int)]
+"""A number of bytes, or text such as `8GiB`."""
