@@ -1,0 +1,72 @@
+"""What a source predicts on the evaluation text, computed once for all that is built from it.
+
+The weights of a source with adapters are taken as they are, and each adapter beside them, as it
+was trained: so a target whose adapters were not merged differs from this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ..core.params import Params
+from ..core.ports import LoadedModel, Run, Tool
+from ..core.step import Kind
+from ..errors import ToolError
+from ..runtimes import find_runtime
+from . import gguf, int4, int8, mlx
+from .measure import evaluation_text
+from .torch import versions
+
+
+class ReferenceParams(Params):
+    """`tokens` of the text are predicted, in windows of `window`: both are the manifest's
+    `evaluation:`. `weights` scale the adapters."""
+
+    tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 1024
+    window: Annotated[int, Field(ge=2, le=65536)] = 512
+    weights: Annotated[tuple[float, ...], Field(strict=False)] = ()
+
+
+def _refer(format_: str, load: Callable[[Path], LoadedModel] | None = None) -> Callable[..., None]:
+    def refer(run: Run, params: ReferenceParams) -> None:
+        from ..quality.kept import keep
+
+        model = (load or find_runtime(format_).load)(run.inputs["model"])
+        if adapters := sorted(role for role in run.inputs if role.startswith("adapter")):
+            from ..runtimes.adapted import adapt
+
+            adapt(model, [run.inputs[role] for role in adapters], params.weights)
+        tokens = model.encode(evaluation_text(run))[: params.tokens + 1]
+        if len(tokens) < 2:
+            raise ToolError("the evaluation text is too short", hint="give a longer `evaluation:`")
+        for done in keep(run.out, tokens, params.window, model.logits):
+            run.progress(done, len(tokens))
+
+    return refer
+
+
+def _torch_engine() -> Mapping[str, str]:
+    return versions("torch", "safetensors", "transformers", "tokenizers")
+
+
+def _tool(
+    accepts: tuple[str, ...], format_: str, engine: Callable[[], Mapping[str, str]], **more: Any
+) -> Tool:
+    return Tool(
+        "reference", Kind.MEASURE, ReferenceParams, _refer(format_), revision=1,
+        accepts=accepts, makes="reference", wants=("text", "adapters"), engine=engine,
+        predict=lambda _params, _size: 32 << 20, determinism="best-effort", **more,
+    )  # fmt: skip
+
+
+TOOLS = (
+    _tool(("safetensors",), "safetensors", _torch_engine),
+    _tool(("mlx", "mlx-*"), "mlx", mlx.engine),
+    _tool(("gguf", "gguf-*"), "gguf", gguf.engine),
+    _tool(("int8", "torchao-8bit"), "int8", int8.engine),
+    _tool(("int4", "bnb-nf4"), "int4", int4.engine),
+)
