@@ -147,7 +147,12 @@ class LoadedModel(Protocol):
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Token ids, with the special tokens that the model expects in front."""
+        """Token ids, with the special tokens that the model expects around a text."""
+        ...
+
+    def chat(self, message: str) -> list[int] | None:
+        """Token ids of a message in the model's own template, up to where the answer begins;
+        None without a template. ToolError when the template refuses the message."""
         ...
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .kept import Kept
+from .kept import Kept, log_sum_exp
 
 TINY = 1e-12
 """Probability that is taken for none: of the tokens that were not kept, by rounding."""
@@ -83,14 +83,6 @@ def _divergence(source: Kept, beside: NDArray[np.float64]) -> NDArray[np.float64
             other = np.maximum(1 - np.exp(beside).sum(-1), TINY)
             found += rest * np.log(rest / other)
     return np.where(found < 0, 0, found)  # below zero only by rounding; NaN stays NaN
-
-
-def log_sum_exp(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Along the vocabulary."""
-    highest = scores.max(-1)
-    with np.errstate(invalid="ignore", over="ignore"):
-        total: NDArray[np.float64] = highest + np.log(np.exp(scores - highest[:, None]).sum(-1))
-    return total
 
 
 def rounded_to(value: float, digits: int = 7) -> float | None:

@@ -1,9 +1,9 @@
 """The scores of a source, kept to compare with what is built from it.
 
 A folder of arrays that are read a window at a time: `tokens.npy` (the text's ids, one more than
-there are predictions), `window.npy`, and by prediction `scores.npy` and `total.npy`, the logarithm of the sum of their exponentials over the whole
-vocabulary, `losses.npy` and `best.npy`. Of a large vocabulary `ids.npy` has the tokens that
-were kept, the likeliest ones.
+there are predictions), `window.npy`, and by prediction `scores.npy`, `total.npy` (the logarithm
+of the sum of exponentials, over the whole vocabulary), `losses.npy` and `best.npy`. Of a large
+vocabulary `ids.npy` has the tokens that were kept, the likeliest ones.
 """
 
 from __future__ import annotations
@@ -74,6 +74,14 @@ def windows(folder: Path) -> Iterator[tuple[list[int], list[int], Kept]]:
         )
 
 
+def log_sum_exp(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of scores of shape (tokens, vocabulary), for each token."""
+    highest = scores.max(-1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total: NDArray[np.float64] = highest + np.log(np.exp(scores - highest[:, None]).sum(-1))
+    return total
+
+
 class _Files:
     """The arrays, made at their full size and filled."""
 
@@ -95,8 +103,7 @@ class _Files:
     def put(self, start: int, scores: NDArray[np.float32], following: Sequence[int]) -> None:
         rows, place = np.arange(len(scores)), slice(start, start + len(scores))
         wide = scores.astype(np.float64)
-        highest = wide.max(-1)
-        total = highest + np.log(np.exp(wide - highest[:, None]).sum(-1))
+        total = log_sum_exp(wide)
         found = {"scores": scores, "total": total, "best": wide.argmax(-1)}
         found["losses"] = total - wide[rows, following]
         if "ids" in self._arrays:

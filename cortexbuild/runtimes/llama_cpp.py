@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.ports import Runtime, Sampling
 from ..errors import ToolError
 from .llama_library import GgufFile, gguf_file
+from .prompting import prompt_of
 from .sampling import choose
 from .stopping import until_stop
 
@@ -32,7 +33,7 @@ class GgufModel:
         return self._file.encode(text)
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
-        tokens = self._prompt(prompt, sampling)
+        tokens = prompt_of(self, prompt, sampling)
         if not 0 < len(tokens) < self._file.longest:
             raise ToolError(
                 f"the prompt has {len(tokens)} tokens; from 1 to {self._file.longest - 1} fit",
@@ -99,22 +100,20 @@ class GgufModel:
         if failed:
             raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
 
-    def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:
-        if not sampling.chat:
-            return self.encode(prompt)
+    def chat(self, message: str) -> list[int] | None:
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
         file = self._file
         template = file.api.llama_model_chat_template(file.model, None)
         if not template:
-            raise ToolError("this model has no chat template", hint="leave `--chat` out")
+            return None
         write = Jinja2ChatFormatter(
             template=template.decode(),
             bos_token=file.text(file.api.llama_vocab_bos(file.vocabulary)),
             eos_token=file.text(file.api.llama_vocab_eos(file.vocabulary)),
         )
         try:
-            said = write(messages=[{"role": "user", "content": prompt}]).prompt
+            said = write(messages=[{"role": "user", "content": message}]).prompt
         except ValueError as error:  # a template may refuse what it is given
             raise ToolError(f"the model's chat template refuses this: {error}") from error
         return file.encode(said, add_special=False)  # the template has written them

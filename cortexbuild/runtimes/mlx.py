@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.ports import Runtime, Sampling
 from ..errors import ToolError
 from .pieces import text_pieces
+from .prompting import prompt_of, templated
 from .stopping import until_stop
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class MlxModel:
 
         mx.random.seed(sampling.seed)
         penalty = sampling.repetition_penalty
-        ids = self._prompt(prompt, sampling)
+        ids = prompt_of(self, prompt, sampling)
         answers = stream_generate(
             self._model,
             self._tokenizer,
@@ -83,14 +84,8 @@ class MlxModel:
             self._exact = dequantize_model(model)
         return np.array(self._exact(mx.array([list(tokens)]))[0].astype(mx.float32))
 
-    def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:
-        if not sampling.chat:
-            return self.encode(prompt)
-        if not getattr(self._tokenizer, "chat_template", None):
-            raise ToolError("this model has no chat template", hint="leave `--chat` out")
-        said = [{"role": "user", "content": prompt}]
-        ids = self._tokenizer.apply_chat_template(said, add_generation_prompt=True)
-        return list(ids)
+    def chat(self, message: str) -> list[int] | None:
+        return templated(self._tokenizer, message)
 
 
 RUNTIME = Runtime(formats=("mlx", "mlx-*"), load=MlxModel)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling
-from ..errors import ToolError
 from .pieces import text_pieces
 from .pretrained import load_exact, load_model, load_tokenizer, quiet
+from .prompting import prompt_of, templated
 from .sampling import choose
 from .stopping import until_stop
 
@@ -30,7 +30,7 @@ class TorchModel:
             return list(self._tokenizer.encode(text))
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
-        ids = self._prompt(prompt, sampling)
+        ids = prompt_of(self, prompt, sampling)
         pieces = text_pieces(self._decode, ids, self._tokens(ids, sampling))
         yield from until_stop(pieces, sampling.stop)
 
@@ -41,11 +41,10 @@ class TorchModel:
         """
         import torch
 
-        if self._exact is None:
-            self._exact = load_exact(self._folder)
+        model = self.exact()
         with torch.inference_mode():
-            ids = torch.tensor([list(tokens)], device=self._exact.device)
-            scores = self._exact(input_ids=ids).logits[0]
+            ids = torch.tensor([list(tokens)], device=model.device)
+            scores = model(input_ids=ids).logits[0]
         found: NDArray[np.float32] = scores.float().cpu().numpy()
         return found
 
@@ -89,19 +88,14 @@ class TorchModel:
         stops = set(named if isinstance(named, list) else [named])
         return {token for token in (*stops, self._tokenizer.eos_token_id) if token is not None}
 
-    def _prompt(self, prompt: str, sampling: Sampling) -> list[int]:
-        if not sampling.chat:
-            ids = self.encode(prompt)
-        elif not getattr(self._tokenizer, "chat_template", None):
-            raise ToolError("this model has no chat template", hint="leave `--chat` out")
-        else:
-            said = [{"role": "user", "content": prompt}]
-            ids = self._tokenizer.apply_chat_template(
-                said, add_generation_prompt=True, return_dict=False
-            )
-        if not ids:
-            raise ToolError("the prompt is empty", hint="give the model something to go on from")
-        return list(ids)
+    def chat(self, message: str) -> list[int] | None:
+        return templated(self._tokenizer, message)
+
+    def exact(self) -> Any:
+        """The model with its weights dequantized to float32, as `logits` computes it."""
+        if self._exact is None:
+            self._exact = load_exact(self._folder)
+        return self._exact
 
 
 RUNTIME = Runtime(

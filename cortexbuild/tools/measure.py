@@ -1,4 +1,6 @@
-"""Try a built model: run it on the evaluation text, and compare its tokenizer with the source's.
+"""Try a built model on the evaluation text: its scores, its tokens and its pace.
+
+Scores are compared with those of its source, which `reference` has kept.
 
 What is found is written down, good or bad; whether it is good enough is judged elsewhere
 (`core/judge.py`), so that a limit may change without measuring again.
@@ -9,18 +11,18 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
-from typing import Annotated
-
-from pydantic import Field
+from typing import Any
 
 from ..core.params import Params
 from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
 from ..runtimes import find_runtime
+from ..runtimes.pace import forget_peak, peak_memory, tokens_per_second
+from ..runtimes.prompting import templated
 from . import mlx
 
 TOKENIZER_FILES = (
@@ -28,61 +30,75 @@ TOKENIZER_FILES = (
     "special_tokens_map.json", "chat_template*", "*.tiktoken",
 )  # fmt: skip
 
+PROMPT = 200
+"""Characters of the evaluation text, that the timed text goes on from."""
+
+CHAT = "What is 2 + 2?"
+
+COMPUTED = {
+    "mlx": "dequantized to float32",
+    "safetensors": "dequantized to float32",
+    "gguf": "as they are stored, with llama.cpp's kernels",
+}
+"""How the scores were computed that are compared: `LoadedModel.logits` of each runtime."""
+
 
 class MeasureParams(Params):
-    """`tokens` of the text are tried, in windows of `window`."""
-
-    tokens: Annotated[int, Field(ge=2, le=1_000_000)] = 1024
-    window: Annotated[int, Field(ge=2, le=65536)] = 512
+    """There is nothing to set: the manifest's `evaluation:` says what is measured on."""
 
 
-def measure_mlx(run: Run, params: MeasureParams) -> None:
-    _measure(run, params, "mlx")
+def measure_mlx(run: Run, params: MeasureParams) -> None:  # noqa: ARG001
+    _measure(run, "mlx")
 
 
-def measure_gguf(run: Run, params: MeasureParams) -> None:
-    _measure(run, params, "gguf")
+def measure_gguf(run: Run, params: MeasureParams) -> None:  # noqa: ARG001
+    _measure(run, "gguf")
 
 
-def measure_torch(run: Run, params: MeasureParams) -> None:
-    _measure(run, params, "safetensors")
+def measure_torch(run: Run, params: MeasureParams) -> None:  # noqa: ARG001
+    _measure(run, "safetensors")
 
 
-def _measure(run: Run, params: MeasureParams, format_: str) -> None:
-    text = "".join(path.read_text() for path in sorted(run.inputs["text"].iterdir()))
+def evaluation_text(run: Run) -> str:
+    return "".join(path.read_text() for path in sorted(run.inputs["text"].iterdir()))
+
+
+def _measure(run: Run, format_: str) -> None:
+    from ..formats.nonfinite import nonfinite  # planning does without numpy
+    from ..quality.divergence import rounded_to
+
+    text = evaluation_text(run)
+    forget_peak()
     model = find_runtime(format_).load(run.inputs["model"])
+    pace = tokens_per_second(model, text[:PROMPT])
+    bad = nonfinite(run.inputs["model"])
     measured = {
-        **_losses(run, params, model, model.encode(text)),
+        "tokens_per_second": rounded_to(pace or 0.0, 4),
+        "memory_bytes": peak_memory(),  # before the weights are dequantized to be compared
+        "nonfinite_weights": bad.count,
+        "nonfinite_first": bad.first,
+        **_compare_scores(run, model),
         "tokenizer": _compare_tokenizers(run, model, text),
+        "weights": COMPUTED[format_],
     }
     (run.out / "measures.json").write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
 
 
-def _losses(
-    run: Run, params: MeasureParams, model: LoadedModel, tokens: Sequence[int]
-) -> Mapping[str, object]:
-    import numpy as np
+def _compare_scores(run: Run, model: LoadedModel) -> Mapping[str, object]:
+    from ..quality.divergence import Divergence
+    from ..quality.kept import windows
 
-    tokens = list(tokens)[: params.tokens]
-    if len(tokens) < 2:
-        raise ToolError("the evaluation text is too short", hint="give a longer `evaluation:`")
-    losses, nonfinite = [], 0
-    for start in range(0, len(tokens) - 1, params.window):
-        window = tokens[start : start + params.window + 1]
-        logits = model.logits(window[:-1]).astype(np.float64)
-        nonfinite += int(np.size(logits) - np.count_nonzero(np.isfinite(logits)))
-        highest = logits.max(-1, keepdims=True)
-        logprobs = logits - highest - np.log(np.exp(logits - highest).sum(-1, keepdims=True))
-        losses.append(-logprobs[np.arange(len(window) - 1), window[1:]])
-        run.progress(start + len(window), len(tokens))
-    loss = float(np.concatenate(losses).mean())
-    return {
-        "predictions": sum(len(window) for window in losses),
-        "nonfinite_logits": nonfinite,
-        "loss": f"{loss:.6f}" if nonfinite == 0 else "nan",
-        "perplexity": f"{np.exp(loss):.4f}" if nonfinite == 0 else "nan",
-        "weights": "dequantized to float32",
-    }
+    divergence, done = Divergence(), 0
+    for tokens, following, kept in windows(run.inputs["reference"]):
+        scores = model.logits(tokens)
+        if kept.ids is None and scores.shape[1] != kept.scores.shape[1]:
+            raise ToolError(
+                f"it scores {scores.shape[1]} tokens, and its source {kept.scores.shape[1]}"
+            )
+        divergence.add(kept, scores, following)
+        done += len(tokens)
+        run.progress(done, done)
+    return divergence.measures()
 
 
 def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str, object]:
@@ -104,12 +120,23 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     differs = [n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b]
     if not differs and len(expected) != len(got):
         differs = [min(len(expected), len(got))]
+    chat = templated(source, CHAT)
     return {
         "tokens": len(got),
         "first_difference": differs[0] if differs else None,
+        "added_token": _first_other(source, model),
+        "same_chat": None if chat is None else model.chat(CHAT) == chat,
         "text_comes_back": source.decode(expected, skip_special_tokens=True).strip()
         == text.strip(),
     }
+
+
+def _first_other(source: Any, model: LoadedModel) -> str | None:
+    """The first added token of the source that the built model does not read as it does."""
+    for token in sorted(source.get_added_vocab()):
+        if list(source(token)["input_ids"]) != model.encode(token):
+            return str(token)
+    return None
 
 
 def _gguf_engine() -> Mapping[str, str]:
@@ -147,8 +174,8 @@ def _tool(
     more: tuple[str, ...] = (),
 ) -> Tool:
     return Tool(
-        "measure", Kind.VALIDATE, MeasureParams, run, revision=2,
-        accepts=accepts, makes="measures", wants=("source", "text"),
+        "measure", Kind.VALIDATE, MeasureParams, run, revision=3,
+        accepts=accepts, makes="measures", wants=("source", "text", "reference"),
         reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
         predict=lambda _params, _size: 1000, determinism="best-effort",
     )  # fmt: skip
