@@ -24,6 +24,9 @@ def tiny_safetensors(values: bytes = b"\0\0\0\0", dtype: str = "U8") -> bytes:
     return struct.pack("<Q", len(header)) + header + values
 
 
+FEW = "evaluation: {text: builtin:evaluation, tokens: 64}\n"
+"""A line for a manifest whose models are tried on as little as that."""
+
 RECIPE = """\
 schema: 1
 summary: a short text

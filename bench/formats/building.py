@@ -86,12 +86,14 @@ def build(work: Path, source: Source, targets: Mapping[str, Target]) -> dict[str
 
 def _open(folder: Path, source: Source, targets: Mapping[str, Target]) -> Project:
     rows = {
-        name: {"recipe": target.recipe, "set": {"tokens": TOKENS, **(target.settings or {})}}
+        name: {"recipe": target.recipe, "set": dict(target.settings or {})}
         for name, target in targets.items()
     }
     model = {"source": f"path:{source.place}", "targets": rows}
+    few = {"text": "builtin:evaluation", "tokens": TOKENS}
     path = folder / "cortex.yaml"
-    path.write_text(json.dumps({"schema": 1, "models": {source.name: model}}, indent=1))
+    said = {"schema": 1, "evaluation": few, "models": {source.name: model}}
+    path.write_text(json.dumps(said, indent=1))
     return open_manifest(path)
 
 

@@ -146,13 +146,13 @@ class LoadedModel(Protocol):
         """The continuation, in pieces as they come."""
         ...
 
-    def encode(self, text: str) -> list[int]:
-        """Token ids, with the special tokens that the model expects around a text."""
+    def encode(self, text: str, *, whole: bool = True) -> list[int]:
+        """Token ids, with the special tokens that the model expects around a `whole` text."""
         ...
 
-    def chat(self, message: str) -> list[int] | None:
-        """Token ids of a message in the model's own template, up to where the answer begins;
-        None without a template. ToolError when the template refuses the message."""
+    def chat(self, message: str) -> str | None:
+        """A message in the model's own template, up to where the answer begins; None without a
+        template. ToolError when the template refuses the message."""
         ...
 
     def logits(self, tokens: Sequence[int]) -> NDArray[np.float32]:

@@ -29,8 +29,8 @@ class GgufModel:
     def __init__(self, path: Path) -> None:
         self._file = GgufFile(gguf_file(path))
 
-    def encode(self, text: str) -> list[int]:
-        return self._file.encode(text)
+    def encode(self, text: str, *, whole: bool = True) -> list[int]:
+        return self._file.encode(text, add_special=whole)
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         tokens = prompt_of(self, prompt, sampling)
@@ -100,7 +100,7 @@ class GgufModel:
         if failed:
             raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
 
-    def chat(self, message: str) -> list[int] | None:
+    def chat(self, message: str) -> str | None:
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
         file = self._file
@@ -113,10 +113,9 @@ class GgufModel:
             eos_token=file.text(file.api.llama_vocab_eos(file.vocabulary)),
         )
         try:
-            said = write(messages=[{"role": "user", "content": message}]).prompt
+            return str(write(messages=[{"role": "user", "content": message}]).prompt)
         except ValueError as error:  # a template may refuse what it is given
             raise ToolError(f"the model's chat template refuses this: {error}") from error
-        return file.encode(said, add_special=False)  # the template has written them
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -30,8 +30,8 @@ class MlxModel:
         self._model, self._tokenizer = load(str(folder))
         self._exact: Any = None
 
-    def encode(self, text: str) -> list[int]:
-        return list(self._tokenizer.encode(text))
+    def encode(self, text: str, *, whole: bool = True) -> list[int]:
+        return list(self._tokenizer.encode(text, add_special_tokens=whole))
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         import mlx.core as mx
@@ -84,7 +84,7 @@ class MlxModel:
             self._exact = dequantize_model(model)
         return np.array(self._exact(mx.array([list(tokens)]))[0].astype(mx.float32))
 
-    def chat(self, message: str) -> list[int] | None:
+    def chat(self, message: str) -> str | None:
         return templated(self._tokenizer, message)
 
 

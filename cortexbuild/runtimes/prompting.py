@@ -10,15 +10,19 @@ from ..errors import ToolError
 
 def prompt_of(model: LoadedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Raises ToolError for a prompt of no tokens, and for a chat without a template."""
-    ids = model.chat(prompt) if sampling.chat else model.encode(prompt)
-    if ids is None:
-        raise ToolError("this model has no chat template", hint="leave `--chat` out")
+    if sampling.chat:
+        said = model.chat(prompt)
+        if said is None:
+            raise ToolError("this model has no chat template", hint="leave `--chat` out")
+        ids = model.encode(said, whole=False)  # the template has written what stands around it
+    else:
+        ids = model.encode(prompt)
     if not ids:
         raise ToolError("the prompt is empty", hint="give the model something to go on from")
     return ids
 
 
-def templated(tokenizer: Any, message: str) -> list[int] | None:
+def templated(tokenizer: Any, message: str) -> str | None:
     """A message of the user in a Hugging Face tokenizer's template; None without one."""
     if not getattr(tokenizer, "chat_template", None):
         return None
@@ -26,7 +30,7 @@ def templated(tokenizer: Any, message: str) -> list[int] | None:
     from jinja2 import TemplateError  # transformers needs it for templates, too
 
     try:
-        ids = tokenizer.apply_chat_template(said, add_generation_prompt=True, return_dict=False)
+        text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
     except TemplateError as error:
         raise ToolError(f"the model's chat template refuses this: {error}") from error
-    return list(ids)
+    return str(text)

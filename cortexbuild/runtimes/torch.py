@@ -25,9 +25,9 @@ class TorchModel:
         self._model = load_model(folder)
         self._exact: Any = None
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, *, whole: bool = True) -> list[int]:
         with quiet():  # it warns of texts that are longer than the context
-            return list(self._tokenizer.encode(text))
+            return list(self._tokenizer.encode(text, add_special_tokens=whole))
 
     def generate(self, prompt: str, sampling: Sampling) -> Iterator[str]:
         ids = prompt_of(self, prompt, sampling)
@@ -88,7 +88,7 @@ class TorchModel:
         stops = set(named if isinstance(named, list) else [named])
         return {token for token in (*stops, self._tokenizer.eos_token_id) if token is not None}
 
-    def chat(self, message: str) -> list[int] | None:
+    def chat(self, message: str) -> str | None:
         return templated(self._tokenizer, message)
 
     def exact(self) -> Any:

@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 from engines.running import MODEL, run_script
-from workspace import ROOT
+from workspace import FEW, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -131,9 +131,10 @@ def test_what_was_measured_is_what_was_known_of_the_model(shipped):
 def test_changing_group_size_runs_quantize_and_validate_of_that_target_alone(shipped, models):
     models.write("text.txt", (MODEL.parent.parent / "data" / "heldout-stdlib.txt").read_bytes())
     text = (
-        f"schema: 1\nevaluation: path:text.txt\nmodels:\n  m:\n    source: path:{MODEL}\n"
-        "    targets:\n      a: {recipe: mlx-4bit, set: {tokens: 64}}\n"
-        "      b: {recipe: mlx-4bit, set: {tokens: 64, group_size: %d}}\n"
+        "schema: 1\nevaluation: {text: path:text.txt, tokens: 64}\n"
+        f"models:\n  m:\n    source: path:{MODEL}\n"
+        "    targets:\n      a: {recipe: mlx-4bit}\n"
+        "      b: {recipe: mlx-4bit, set: {group_size: %d}}\n"
     )
     models.write("cortex.yaml", text % 64)
     models.sync()
@@ -247,12 +248,12 @@ def test_an_mlx_source_is_taken_as_it_is(shipped, models):
     view = shipped.home / "mlx_models" / "stdlib-llama--mlx-4bit"
     models.write(
         "cortex.yaml",
-        f"schema: 1\nmodels:\n  m:\n    source: path:{view}\n    targets:\n"
-        "      t: {recipe: mlx-4bit, set: {tokens: 64}}\n",
+        f"schema: 1\n{FEW}models:\n  m:\n    source: path:{view}\n    targets:\n"
+        "      t: {recipe: mlx-4bit}\n",
     )
     assert "lossless: the weights of the source as they are" in models.run("plan").stdout
     ran = [step for step in models.steps() if step.startswith("m")]
-    assert ran == ["m:t/validate"]  # its bytes are in the store
+    assert ran == ["m/reference", "m:t/validate"]  # its bytes are in the store
     (weights,) = (models.home / "mlx_models" / "m--t").glob("*.safetensors")
     assert weights.samefile(view / "model.safetensors")
 
@@ -270,11 +271,13 @@ def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models
     path.write_bytes(content)
     models.write(
         "cortex.yaml",
-        "schema: 1\nmodels:\n  m:\n    source: path:broken\n    targets:\n"
-        "      mlx-bf16: {recipe: mlx-bf16, set: {tokens: 64}}\n",
+        f"schema: 1\n{FEW}models:\n  m:\n    source: path:broken\n    targets:\n"
+        "      mlx-bf16: {recipe: mlx-bf16}\n",
     )
     report = models.report(code=1)
-    assert "of its scores are NaN or infinite" in report["targets"][0]["wrong"][0]
+    first, second = report["targets"][0]["wrong"]
+    assert "the first in `model.layers.3.mlp.down_proj.weight`" in first
+    assert "of its scores are NaN or infinite" in second
     assert not (models.home / "mlx_models" / "m--mlx-bf16").exists()
     assert models.report(code=1)["summary"]["built"] == 0  # judged again, not measured again
 

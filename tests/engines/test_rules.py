@@ -13,7 +13,7 @@ import pytest
 from engines.compare import tensors
 from engines.running import MODEL, run_script
 from hub import Hub
-from workspace import ROOT
+from workspace import FEW, ROOT
 
 from cortexbuild.formats.safetensors import read_header, write_header
 
@@ -24,10 +24,10 @@ GUARD = ROOT / "tests" / "guard"
 
 def manifest(space, source, **targets):
     rows = [
-        f"      {name}: {{recipe: {recipe}, set: {json.dumps({'tokens': 64, **settings})}}}"
+        f"      {name}: {{recipe: {recipe}, set: {json.dumps(settings)}}}"
         for name, (recipe, settings) in targets.items()
     ]
-    text = f"schema: 1\nmodels:\n  m:\n    source: path:{source}\n    targets:\n"
+    text = f"schema: 1\n{FEW}models:\n  m:\n    source: path:{source}\n    targets:\n"
     space.write("cortex.yaml", text + "\n".join(rows) + "\n")
 
 
@@ -79,10 +79,10 @@ def test_s1_a_changed_source_is_built_again_and_s2_two_folders_of_one_name_are_t
     shutil.copytree(MODEL, models.root / "b" / "model")
     models.write(
         "cortex.yaml",
-        "schema: 1\nmodels:\n"
+        f"schema: 1\n{FEW}models:\n"
         + "".join(
             f"  {name}:\n    source: path:{name}/model\n    targets:\n"
-            "      t: {recipe: mlx-4bit, set: {tokens: 64}}\n"
+            "      t: {recipe: mlx-4bit}\n"
             for name in "ab"
         ),
     )
@@ -226,17 +226,16 @@ print("null")
 
 def test_gptq_awq_and_pytorch_checkpoints_are_sources_of_a_sync(models, shipped):
     run_script(SOURCES, ROOT / "tests" / "engines", models.root)
-    small = json.dumps({"tokens": 64})
     rows = [
         f"  {name}:\n    source: path:{name}\n    targets:\n"
-        + "".join(f"      {t}: {{recipe: {t}, set: {small}}}\n" for t in targets)
+        + "".join(f"      {t}: {{recipe: {t}}}\n" for t in targets)
         for name, targets in {
             "gptq": ["mlx-4bit", "safetensors"],
             "awq": ["mlx-4bit", "gguf-f16"],
             "pickled": ["mlx-4bit"],
         }.items()
     ]
-    models.write("cortex.yaml", "schema: 1\nmodels:\n" + "".join(rows))
+    models.write("cortex.yaml", f"schema: 1\n{FEW}models:\n" + "".join(rows))
     report = json.loads(models.run("plan", "--json").stdout)
     notes = {target["target"]: target["note"] or "" for target in report["targets"]}
     assert notes["gptq:mlx-4bit"].startswith("lossless") and "repacked" in notes["awq:mlx-4bit"]

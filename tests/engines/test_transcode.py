@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from engines.packed import affine, made, mlx_settings, tiny, write_small
 from engines.running import MODEL, run_script
-from workspace import Workspace
+from workspace import FEW, Workspace
 
 from cortexbuild.errors import CortexError
 from cortexbuild.formats.gguf_tensors import iterate
@@ -260,11 +260,11 @@ def test_a_gguf_source_is_built_for_mlx_without_a_loss_and_writes(said, work):
     os.link(work / "Q8_0" / "m.gguf", space.root / "model.gguf")
     space.write(
         "cortex.yaml",
-        "schema: 1\nmodels:\n  m:\n    source: path:model.gguf\n"
-        "    targets: {t: {recipe: mlx-8bit, set: {tokens: 64}}}\n",
+        f"schema: 1\n{FEW}models:\n  m:\n    source: path:model.gguf\n"
+        "    targets: {t: {recipe: mlx-8bit}}\n",
     )
     assert "lossless" in space.run("plan").stdout
-    assert set(space.sync()) == {"fetch", "detect", "transcode", "validate"}
+    assert set(space.sync()) == {"fetch", "detect", "reference", "transcode", "validate"}
     text = space.run("generate", "m:t", "def read_lines(path):\n", "--max-tokens", "8").stdout
     assert text.strip()
     config = json.loads((space.home / "mlx_models" / "m--t" / "config.json").read_text())
