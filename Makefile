@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test check lint type arch fmt formats mutate clean
+.PHONY: help demo test browser check lint type arch fmt formats mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -24,8 +24,15 @@ demo: $(READY)  ## build the shipped models, then let the 4-bit one write
 	$(BIN)/cortexbuild list
 	$(BIN)/cortexbuild generate stdlib-llama:mlx-4bit 'import os' --max-tokens 60
 
-test: check $(READY)  ## everything that CI runs
+test: check browser $(READY)  ## everything that CI runs
 	$(BIN)/pytest -q -n 2 --durations=8
+
+browser:        ## a Chromium for tests/browser, where it can be installed
+	@$(PYTHON) tests/browser/chromium.py \
+	  || { grep -qs '^ID=debian' /etc/os-release && [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
+	  || echo 'make: no Chromium, so the tests of the report page will be SKIPPED: install it' \
+	       '(`apt-get install chromium`, `brew install --cask chromium`), or set CHROMIUM' >&2
 
 check: lint type arch  ## style, types, imports
 lint: $(READY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,3 +44,18 @@ def goal_that_counts(project: Project, target: str) -> tuple[Goal, Agenda]:
         if tree is not None and tree.digest == project.views.shows(target, goal.format):
             return goal, agenda
     return first, project.agenda(Scope((target,)))
+
+
+def numbers(measured: Mapping[str, Any]) -> Mapping[str, float]:
+    """The finite numbers among measures; what is written as text counts too."""
+    found = {}
+    for name, value in measured.items():
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            continue
+        try:
+            number = float(value)
+        except ValueError:
+            continue
+        if math.isfinite(number):
+            found[name] = value if isinstance(value, int) else number
+    return found

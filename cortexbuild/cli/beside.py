@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from ..app.ran import LastRun, Ran
 from ..core.lock import Lock
 from ..core.lockfile import lock_from_text, lock_to_text
-from ..core.step import StepKey
+from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
 from ..store.disk import replace_text
 
@@ -40,10 +43,34 @@ def read_last(root: Path) -> Mapping[str, StepKey]:
 
 def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
     merged = {**read_last(root), **keys}
-    if merged == read_last(root):
-        return
+    if merged != read_last(root):
+        _keep(root, "last.json", merged)
+
+
+def read_run(root: Path) -> LastRun:
+    """What the last syncs did with each step. For `report`; may be lost."""
     try:
-        replace_text(root / ".cortex" / "last.json", json.dumps(merged, indent=1, sort_keys=True))
+        found = json.loads((root / ".cortex" / "run.json").read_text())
+        return LastRun(
+            str(found["at"]), {StepId(id_): _ran(row) for id_, row in found["steps"].items()}
+        )
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return LastRun()
+
+
+def keep_run(root: Path, run: LastRun) -> None:
+    steps = {id_: asdict(ran) for id_, ran in run.steps.items()}
+    _keep(root, "run.json", {"at": run.at, "steps": steps})
+
+
+def _ran(row: Mapping[str, Any]) -> Ran:
+    failure = Failure(**row["failure"]) if row["failure"] else None
+    return Ran(row["at"], row["change"], row["seconds"], failure)
+
+
+def _keep(root: Path, name: str, value: object) -> None:
+    try:
+        replace_text(root / ".cortex" / name, json.dumps(value, indent=1, sort_keys=True))
         replace_text(root / ".cortex" / ".gitignore", "*\n")
     except OSError:
-        return  # a checkout that cannot be written to: only `why` knows less
+        return  # a checkout that cannot be written to: only `why` and `report` know less

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -14,14 +15,15 @@ from ..app import generate as app_generate
 from ..app.build import AfterFailure
 from ..app.explain import outlook
 from ..app.project import Project
+from ..app.ran import after
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
-from ..core.events import Event
+from ..core.events import Event, StepChanged
 from ..core.plan import Scope
 from ..core.ports import LoadedModel, Sampling
 from ..errors import BuildFailed, StoreError
 from . import wire, words
-from .beside import keep_last, write_lock
+from .beside import keep_last, keep_run, read_run, write_lock
 from .prune import note_views
 
 
@@ -75,7 +77,14 @@ def run_sync(
     again: Literal["compare", "replace"] = "compare",
 ) -> Outcome:
     """One sync with the real parts. What was pinned is locked first; the last keys are kept for
-    `why`."""
+    `why`, and what became of each step for `report`."""
+    changes: list[StepChanged] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StepChanged):
+            changes.append(event)
+        emit(event)
+
     if project.lock != project.locked:  # a frozen one is never another
         write_lock(project.root, project.lock)
     store = wire.store_of(project)
@@ -89,7 +98,7 @@ def run_sync(
             partial(
                 wire.job_of, store, project.root, run, patience, project.plan.forced(scope), again
             ),
-            emit,
+            hear,
             after_failure=after_failure,
             prepare=partial(check_room, project, scope),
         )
@@ -97,6 +106,9 @@ def run_sync(
         executor.close()
         wire.end_run(store, run)
     keep_last(project.root, outcome.keys)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    before = read_run(project.root)
+    keep_run(project.root, after(before, changes, outcome.failed, at, project.plan.steps))
     note_views(project)
     return outcome
 

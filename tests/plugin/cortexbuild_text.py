@@ -30,6 +30,7 @@ class CutParams(Params):
 
 class CheckParams(Params):
     longest: int = 99
+    says: str = "{}"  # more measures, as JSON
 
 
 def join(run: Run, params: JoinParams) -> None:
@@ -63,7 +64,9 @@ def cut(run: Run, params: CutParams) -> None:
 def check(run: Run, params: CheckParams) -> None:
     length = len((run.inputs["model"] / "model.txt").read_text())
     bad = int(length > params.longest)
-    (run.out / "measures.json").write_text(json.dumps({"nonfinite_logits": bad}))
+    (run.out / "measures.json").write_text(
+        json.dumps({"nonfinite_logits": bad, **json.loads(params.says)})
+    )
 
 
 def version() -> dict[str, str]:

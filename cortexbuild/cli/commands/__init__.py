@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import checking, comparing, lock, looking, plan, running, starting, sync
+from . import checking, comparing, lock, looking, plan, reporting, running, starting, sync
 from .command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -13,5 +13,6 @@ COMMANDS: tuple[Command, ...] = (
     *checking.COMMANDS,
     *comparing.COMMANDS,
     *running.COMMANDS,
+    *reporting.COMMANDS,
     *starting.COMMANDS,
 )

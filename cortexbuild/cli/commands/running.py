@@ -16,8 +16,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     default = Sampling()
     parser.add_argument("target", metavar="TARGET", help="`model:target`")
     parser.add_argument("prompt", metavar="PROMPT", help="the text to continue; `-` reads stdin")
-    parser.add_argument("--chat", action="store_true", help="as a message, in the model's template")
-    parser.add_argument("--max-tokens", type=int, default=default.max_tokens, metavar="N")
+    add_length(parser)
     parser.add_argument(
         "--temperature", type=float, default=default.temperature, metavar="T", help="0 is greedy"
     )
@@ -33,8 +32,14 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
 
 
+def add_length(parser: argparse.ArgumentParser) -> None:
+    """What every command that lets a model write has."""
+    parser.add_argument("--chat", action="store_true", help="as a message, in the model's template")
+    parser.add_argument("--max-tokens", type=int, default=Sampling().max_tokens, metavar="N")
+
+
 def _generate(args: argparse.Namespace) -> int:
-    sampling = _sampling(args)
+    sampling = sampling_of(args)
     prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     project = open_project(args)
     built = find_built(project, args.target)
@@ -60,26 +65,21 @@ def _generate(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sampling(args: argparse.Namespace) -> Sampling:
+def sampling_of(args: argparse.Namespace) -> Sampling:
+    """Raises UsageError for a setting that makes no sense. What a command has not is greedy."""
+    names = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "chat")
+    given = {name: getattr(args, name) for name in names if hasattr(args, name)}
+    sampling = Sampling(**given, stop=tuple(getattr(args, "stop", ())))
     for name, value, low, high in (
-        ("--max-tokens", args.max_tokens, 1, 1 << 20),
-        ("--temperature", args.temperature, 0, 100),
-        ("--top-p", args.top_p, 1e-6, 1),
-        ("--top-k", args.top_k, 0, 1 << 20),
-        ("--repetition-penalty", args.repetition_penalty, 1e-6, 100),
+        ("--max-tokens", sampling.max_tokens, 1, 1 << 20),
+        ("--temperature", sampling.temperature, 0, 100),
+        ("--top-p", sampling.top_p, 1e-6, 1),
+        ("--top-k", sampling.top_k, 0, 1 << 20),
+        ("--repetition-penalty", sampling.repetition_penalty, 1e-6, 100),
     ):
         if not low <= value <= high:
             raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
-    return Sampling(
-        max_tokens=args.max_tokens,
-        temperature=args.temperature,
-        top_p=args.top_p,
-        top_k=args.top_k,
-        repetition_penalty=args.repetition_penalty,
-        seed=args.seed,
-        stop=tuple(args.stop),
-        chat=args.chat,
-    )
+    return sampling
 
 
 COMMANDS = (Command("generate", "run a built target", _arguments, _generate),)

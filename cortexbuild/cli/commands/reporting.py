@@ -1,0 +1,101 @@
+"""`report` and `compare`: a project as one page to look at, and its models side by side."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...app.report import Report, report
+from ...app.sidebyside import find_all, write_each
+from ...errors import UsageError
+from .. import page, sidebyside
+from ..beside import read_run
+from ..jsontext import document
+from .command import Command, add_json, add_targets, open_project, plain_reason, print_json
+from .running import add_length, sampling_of
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE",
+        help="where to write the page (default: report.html)",
+    )  # fmt: skip
+    add_json(parser)
+
+
+def _report(args: argparse.Namespace) -> int:
+    project = open_project(args)
+    names = project.plan.select(args.targets)
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    fields = plain_report(report(project, names, read_run(project.root), at))
+    if args.json:
+        print_json("report/1", fields)
+        return 0
+    text = page.fill(document("report/1", fields))
+    try:
+        args.output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{args.output} cannot be written: {error.strerror}") from error
+    print(args.output.absolute())
+    return 0
+
+
+def plain_report(found: Report) -> Mapping[str, Any]:
+    """As JSON has it: reasons as `plan --json` writes them, and no number that JSON has not."""
+    fields = asdict(found)
+    for row, node in zip(fields["steps"], found.steps, strict=True):
+        row["reasons"] = [plain_reason(reason) for reason in node.reasons]
+    plain: Mapping[str, Any] = _finite(fields)
+    return plain
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("targets", nargs="+", metavar="TARGET", help="`model:target`, with * and ?")
+    parser.add_argument("--prompt", required=True, help="the text to continue; `-` reads stdin")
+    add_length(parser)
+    add_json(parser)
+
+
+def _compare(args: argparse.Namespace) -> int:
+    sampling = sampling_of(args)
+    project = open_project(args)
+    targets = find_all(project, args.targets)
+    if len(targets) < 2:
+        raise UsageError(f"`{args.targets[0]}` names one target, and comparing takes two")
+    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
+    for built in targets:
+        if built.stale:
+            said = f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so"
+            print(said, file=sys.stderr)
+    found = write_each(project, targets, prompt, sampling, _tell)
+    if args.json:
+        print_json("compare/1", {"prompt": prompt, "targets": [asdict(one) for one in found]})
+    else:
+        sidebyside.show(found)
+    return 0
+
+
+def _tell(target: str) -> None:
+    if sys.stderr.isatty():
+        print(f"  run   {target}", file=sys.stderr)
+
+
+COMMANDS = (
+    Command("report", "one HTML page of all there is to see", _report_arguments, _report),
+    Command("compare", "what several targets make of one prompt", _compare_arguments, _compare),
+)
