@@ -86,7 +86,11 @@ class Draft:
 
     def _keep(self, step: Step, user: str) -> StepId:
         id_ = step.id
-        self.steps.setdefault(id_, step)
+        known = self.steps.setdefault(id_, step)
+        if known.label != step.label and user in self.users.get(id_, ()):
+            # Several ways to one target share it: it is named after none of them.
+            about, _, what = step.label.rpartition("/")
+            self.steps[id_] = replace(known, label=f"{about}/{what.rpartition('-')[2]}")
         self.users.setdefault(id_, set()).add(user)
         return id_
 

@@ -29,7 +29,9 @@ def lock_to_text(lock: Lock) -> str:
         parts.append(_table("outputs", outputs))
     if lock.settled:
         ends = {
-            target: _line({"ladder": e.ladder, "recipe": e.recipe, "tried": dict(e.tried)})
+            target: _line(
+                {"ladder": e.ladder, "recipe": e.recipe, "tried": dict(e.tried)}, sort=False
+            )  # in the order in which they were tried
             for target, e in lock.settled.items()
         }
         parts.append(_table("settled", ends))

@@ -62,8 +62,9 @@ class Target(Entry):
             raise ValueError("it has no `recipe:`")
         if self.recipe and self.escalate:
             raise ValueError("`recipe:` and `escalate:` exclude each other")
-        if len(set_of := frozenset(self.escalate)) < len(self.escalate):
-            raise ValueError(f"`escalate:` names one of {', '.join(sorted(set_of))} twice")
+        for number, recipe in enumerate(self.escalate):
+            if recipe in self.escalate[:number]:
+                raise ValueError(f"`escalate:` names `{recipe}` twice")
         return self
 
 

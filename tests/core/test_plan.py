@@ -59,15 +59,16 @@ def labels(plan):
 
 def test_a_plan_needs_no_tool_and_no_weights():
     assert labels(planned(["mlx-4bit"])) == [
-        "m/fetch", "m/detect", "m:mlx-4bit/convert", "m:mlx-4bit/quantize", "evaluation/fetch",
-        "m:mlx-4bit/validate",
+        "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m:mlx-4bit/convert",
+        "m:mlx-4bit/quantize", "m:mlx-4bit/validate",
     ]  # fmt: skip
 
 
 def test_targets_share_what_is_the_same():
     plan = planned(["mlx-4bit", "mlx-8bit", "mlx-bf16"])
     assert labels(plan).count("m/convert") == 1
-    assert len(plan.steps) == 10
+    assert labels(plan).count("m/reference") == 1
+    assert len(plan.steps) == 11
     assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:mlx-8bit",))))] == [
         "m/fetch", "m/detect", "m/convert", "evaluation/fetch", "m:mlx-8bit/quantize",
         "m:mlx-8bit/validate",
