@@ -70,8 +70,8 @@ def test_targets_share_what_is_the_same():
     assert labels(plan).count("m/reference") == 1
     assert len(plan.steps) == 11
     assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:mlx-8bit",))))] == [
-        "m/fetch", "m/detect", "m/convert", "evaluation/fetch", "m:mlx-8bit/quantize",
-        "m:mlx-8bit/validate",
+        "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m/convert",
+        "m:mlx-8bit/quantize", "m:mlx-8bit/validate",
     ]  # fmt: skip
 
 
