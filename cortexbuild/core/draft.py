@@ -87,7 +87,8 @@ class Draft:
     def _keep(self, step: Step, user: str) -> StepId:
         id_ = step.id
         known = self.steps.setdefault(id_, step)
-        if known.label != step.label and user in self.users.get(id_, ()):
+        again = user in self.users.get(id_, ()) and ":" in step.label
+        if again and known.label != step.label:
             # Several ways to one target share it: it is named after none of them.
             about, _, what = step.label.rpartition("/")
             self.steps[id_] = replace(known, label=f"{about}/{what.rpartition('-')[2]}")

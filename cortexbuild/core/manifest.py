@@ -35,11 +35,29 @@ Name = Annotated[str, AfterValidator(_a_name)]
 Origin = Annotated[str, AfterValidator(_an_origin)]
 
 
+class Fit(Entry):
+    """What a model has to fit into: `memory` to run in, with a KV cache of `context` tokens and
+    what running takes beside; or so many `bits` per weight, scales and all."""
+
+    memory: Annotated[Bytes | None, Field(description="to run in, such as `8GiB`")] = None
+    bits: Annotated[
+        float | None, Field(gt=0, le=32, description="per weight of the whole file")
+    ] = None
+    context: Annotated[int, Field(ge=1, description="tokens of the KV cache")] = 4096
+    kv: Annotated[Literal["f16", "q8", "q4"], Field(description="what the KV cache holds")] = "f16"
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if (self.memory is None) == (self.bits is None):
+            raise ValueError("it needs either `memory:` or `bits:`")
+        return self
+
+
 class Target(Entry):
     """One thing to have built: a recipe, settings that differ from it, and limits.
 
     `escalate` stands where the recipe would: recipes that are tried in this order, until what
-    one of them builds keeps to the limits.
+    one of them builds keeps to the limits. With `fit`, the recipe chooses its bits by a budget.
     """
 
     recipe: Annotated[
@@ -52,13 +70,14 @@ class Target(Entry):
     set: Annotated[
         Mapping[str, Any], Field(description="settings that differ from the recipe's")
     ] = {}
+    fit: Fit | None = None
     limits: Annotated[
         Limits, Field(alias="validate", description="limits that differ from those for all")
     ] = Limits()
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if not self.recipe and not self.escalate:
+        if not self.recipe and not self.escalate and self.fit is None:
             raise ValueError("it has no `recipe:`")
         if self.recipe and self.escalate:
             raise ValueError("`recipe:` and `escalate:` exclude each other")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from .bridges import planned_format
 from .digest import Plain, digest_value
 from .draft import Draft
 from .licences import check_licences
@@ -14,7 +15,6 @@ from .plan import Goal, Plan
 from .ports import Toolbox
 from .recipe import Recipe
 from .resolve import Candidate, candidates, limits_of, recipe_of, route_of
-from .routes import planned_format
 from .walk import Walk
 
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
+from .bridges import planned_format
 from .digest import Plain
 from .document import Path, did_you_mean
 from .limits import Limits
@@ -15,8 +16,11 @@ from .manifest import Manifest, Target
 from .policy import INTEGER_RECIPES, choose_integer, choose_mlx
 from .ports import Tool, Toolbox
 from .recipe import Recipe
-from .routes import Route, find_route, planned_format
+from .routes import Route, find_route
 from .step import Kind
+
+BUDGETED = "mlx-fit"
+"""What `auto` stands for where a target has a budget."""
 
 WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
 
@@ -87,6 +91,10 @@ def candidates(
     no good."""
     if target.escalate:
         return _rungs(manifest, name, target)
+    if target.fit is not None:
+        recipe = BUDGETED if target.recipe in ("", "auto") else target.recipe
+        settings = {**target.fit.model_dump(exclude_none=True), **target.set}
+        return [Candidate(target.model_copy(update={"recipe": recipe, "set": settings}))]
     if target.recipe not in ("auto", "auto-int"):
         return [Candidate(target)]
     counted = pinned.facts.get("parameters")
@@ -162,6 +170,12 @@ def route_of(
 def _check_settings(target: Target, route: Route, manifest: Manifest, name: str) -> None:
     tools = [leg.tool for leg in route.legs if leg.number is not None]
     known = sorted({key for tool in tools for key in tool.params.model_fields})
+    if target.fit is not None and "memory" not in known:
+        raise ManifestError(
+            f"recipe `{target.recipe}` has its bits, and chooses none by a budget",
+            where=manifest.place(*path_of(name), "fit"),
+            hint="recipes that do are `mlx-fit` and `gguf-fit`",
+        )
     for setting in target.set:
         if setting not in known:
             raise ManifestError(

@@ -1,48 +1,18 @@
-"""By which tools a source becomes what a recipe starts from, and which of its steps are needed.
-
-Formats in a plan are finer than Cortex's: what is quantized says so, since it may not be
-quantized again. `gguf`, `mlx`, `safetensors` and `pytorch` hold 16 or 32 bits a weight;
-`gguf-q4_k_m`, `mlx-4bit`, `gptq-4bit`, `awq-4bit` and `bnb-nf4` do not.
-"""
+"""By which tools a source becomes what a recipe starts from, and which of its steps are needed."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import UsageError
-from .digest import Plain
+from .bridges import Leg, bridge, is_quantized, takes
 from .ports import Tool, Toolbox
 from .recipe import Recipe, RecipeStep
-from .roles import ADAPTERS, GIVEN
+from .sides import Side, sides_of
 from .step import Kind
-
-FULL_GGUF = ("F32", "FP32", "F16", "FP16", "BF16")
-"""llama.cpp's names of what is not quantized, and Cortex's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Leg:
-    """One tool of a route. `number` is the recipe's step it comes from; None if we put it in."""
-
-    tool: Tool
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    number: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """A tool beside the route, that measures what a leg goes by.
-
-    It looks at the model after so many legs (`at`), brought to it by a `bridge` of its own.
-    """
-
-    tool: Tool
-    at: int
-    bridge: Sequence[Leg] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +34,6 @@ class Route:
             yield side.tool
 
 
-def planned_format(facts: Mapping[str, Plain]) -> str:
-    """The format in a plan of a source with these facts (`formats/facts.py`)."""
-    format_, method = str(facts["format"]), facts.get("method")
-    if format_ == "gguf":
-        stored = str(facts.get("quantization") or "")
-        return "gguf" if stored.upper() in FULL_GGUF + ("NONE",) else f"gguf-{stored.lower()}"
-    if not isinstance(method, Mapping):
-        return format_
-    name = str(method["method"])
-    if name.startswith("mlx"):
-        bits = f"{method.get('bits')}bit" if name == "mlx" else name.removeprefix("mlx-")
-        return f"mlx-{bits}"
-    bits_known = f"-{method['bits']}bit" if method.get("bits") and "-" not in name else ""
-    return f"{name}{bits_known}{'-act' if method.get('desc_act') else ''}"
-
-
-def takes(tool: Tool, format_: str) -> bool:
-    return any(fnmatchcase(format_, pattern) for pattern in tool.accepts)
-
-
-def is_quantized(format_: str) -> bool:
-    return "-" in format_ or format_ in ("fp8", "mxfp4", "compressed-tensors")
-
-
 def find_route(
     recipe: Recipe, format_: str, toolbox: Toolbox, *, settings: Mapping[str, Any], merge: int = 0
 ) -> Route:
@@ -97,10 +43,7 @@ def find_route(
     UsageError where there is no way, with the reason.
     """
     route = _main_route(recipe, format_, toolbox, settings, merge)
-    sides: dict[str, Side] = {}
-    for leg in route.legs:
-        _add_sides(leg.tool, route.legs, format_, toolbox, sides)
-    return replace(route, sides=sides)
+    return replace(route, sides=sides_of(route.legs, format_, toolbox))
 
 
 def _main_route(
@@ -116,7 +59,7 @@ def _main_route(
             hint="build from the full-precision weights that it was made from",
         )
     start = ("safetensors",) if merge else _start(recipe, format_, toolbox)
-    legs = _bridge(format_, start, toolbox)
+    legs = bridge(format_, start, toolbox)
     here = legs[-1].tool.makes if legs else format_
     if merge:
         legs.append(Leg(toolbox.find("lora", Kind.CONVERT, here)))
@@ -152,24 +95,6 @@ def _start(recipe: Recipe, format_: str, toolbox: Toolbox) -> Sequence[str]:
     return toolbox.find(first.tool, Kind(first.do), format_).accepts
 
 
-def _bridge(format_: str, wanted: Sequence[str], toolbox: Toolbox) -> list[Leg]:
-    """The fewest conversions from `format_` to a wanted one; none if it is one already."""
-    ways: deque[tuple[str, list[Leg]]] = deque([(format_, [])])
-    seen = {format_}
-    while ways:
-        here, legs = ways.popleft()
-        if any(fnmatchcase(here, pattern) for pattern in wanted):
-            return legs
-        for tool in toolbox.edges():
-            if takes(tool, here) and tool.makes not in seen:
-                seen.add(tool.makes)
-                ways.append((tool.makes, [*legs, Leg(tool)]))
-    raise UsageError(
-        f"there is no way from {format_} to {' or '.join(wanted)}",
-        hint="`cortexbuild info` says what the source is",
-    )
-
-
 def _recipe_legs(recipe: Recipe, here: str, toolbox: Toolbox) -> list[Leg]:
 
     legs = []
@@ -179,36 +104,6 @@ def _recipe_legs(recipe: Recipe, here: str, toolbox: Toolbox) -> list[Leg]:
         if leg.tool.kind is not Kind.VALIDATE:
             here = leg.tool.makes
     return legs
-
-
-def _add_sides(
-    tool: Tool, legs: Sequence[Leg], format_: str, toolbox: Toolbox, sides: dict[str, Side]
-) -> None:
-    for role in tool.wants:
-        if role not in GIVEN and role not in sides:
-            side = _side(role, legs, format_, toolbox)
-            _add_sides(side.tool, legs, format_, toolbox, sides)
-            sides[role] = side
-
-
-def _side(role: str, legs: Sequence[Leg], format_: str, toolbox: Toolbox) -> Side:
-    """A tool that wants adapters applies them itself: it looks at the model before they are
-    merged, and as early as it can. Another looks at what the recipe's own steps begin with."""
-    places = [(0, format_)]
-    for number, leg in enumerate(legs):
-        if leg.number is not None:
-            break
-        places.append((number + 1, leg.tool.makes))
-    merged = next((n for n, leg in enumerate(legs) if ADAPTERS in leg.tool.wants), None)
-    tool = toolbox.find(role, Kind.MEASURE, format_)
-    if ADAPTERS in tool.wants:
-        places = places[:1] if merged is None else places[merged : merged + 1]
-    for at, here in reversed(places):
-        tool = toolbox.find(role, Kind.MEASURE, here)
-        if takes(tool, here):
-            return Side(tool, at)
-    bridge = _bridge(places[0][1], tool.accepts, toolbox)
-    return Side(tool, places[0][0], bridge)
 
 
 def _leg(item: RecipeStep, number: int, here: str, toolbox: Toolbox) -> Leg:

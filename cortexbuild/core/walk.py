@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from .bridges import Leg
 from .digest import Plain, plain_number
 from .document import Path, validate
 from .draft import Draft
@@ -14,7 +15,8 @@ from .ports import Tool, Toolbox
 from .recipe import Recipe
 from .resolve import path_of
 from .roles import ADAPTERS, CALIBRATION, FACTS, MODEL, SOURCE, TEXT, TOOLCHAIN
-from .routes import Leg, Route, Side
+from .routes import Route
+from .sides import Side
 from .step import Kind, StepId
 
 LLAMA_CPP = "toolchain:llama.cpp"

@@ -7,9 +7,9 @@ import pkgutil
 from functools import cache
 from importlib.metadata import entry_points
 
+from ..core.bridges import takes
 from ..core.document import did_you_mean
 from ..core.ports import Tool
-from ..core.routes import takes
 from ..core.step import Kind
 from ..errors import UsageError
 

@@ -64,6 +64,44 @@ def test_a_plan_needs_no_tool_and_no_weights():
     ]  # fmt: skip
 
 
+def by_label(plan):
+    return {step.label: step for step in plan.steps.values()}
+
+
+def inputs(plan, label):
+    """The labels of a step's inputs, by role."""
+    return {
+        role: plan.steps[item.step].label for role, item in by_label(plan)[label].inputs.items()
+    }
+
+
+def test_a_source_that_nothing_can_run_is_unpacked_to_be_compared_with():
+    gptq = {"format": "quantized", "method": {"method": "gptq", "bits": 4, "group_size": 64}}
+    plan = planned(["mlx-4bit"], facts=gptq)
+    assert plan.goals["m:mlx-4bit"].note.startswith("lossless")
+    assert inputs(plan, "m/reference")["model"] == "m/reference-unpack"
+    assert inputs(plan, "m/reference-unpack")["model"] == "m/fetch"
+    assert inputs(plan, "m:mlx-4bit/transcode")["model"] == "m/fetch"
+
+
+def test_a_source_is_compared_with_as_it_came_and_its_adapters_beside_it():
+    pickled = {"format": "pytorch"}
+    plan = planned(["mlx-4bit"], facts=pickled, model={"adapters": ["path:a", "path:b"]})
+    beside = inputs(plan, "m/reference")
+    assert (beside["model"], beside["adapter0"]) == ("m:mlx-4bit/torch", "m/fetch-adapter-0")
+    assert inputs(plan, "m:mlx-4bit/lora")["model"] == "m:mlx-4bit/torch"
+    assert by_label(plan)["m/reference"].params["weights"] == ["1", "1"]
+    plan = planned(["mlx-4bit"], facts={"format": "gguf", "quantization": "F16"})
+    assert inputs(plan, "m/reference")["model"] == "m/fetch"
+    assert by_label(plan)["m/reference"].format == "gguf"
+
+
+def test_the_evaluation_says_how_much_is_measured():
+    few = {"text": "builtin:evaluation", "tokens": 10}
+    params = by_label(planned(["mlx-4bit"], evaluation=few))["m/reference"].params
+    assert (params["tokens"], params["window"]) == (10, 512)
+
+
 def test_targets_share_what_is_the_same():
     plan = planned(["mlx-4bit", "mlx-8bit", "mlx-bf16"])
     assert labels(plan).count("m/convert") == 1
