@@ -90,7 +90,7 @@ def test_a_source_is_compared_with_as_it_came_and_its_adapters_beside_it():
     beside = inputs(plan, "m/reference")
     assert (beside["model"], beside["adapter0"]) == ("m:mlx-4bit/torch", "m/fetch-adapter-0")
     assert inputs(plan, "m:mlx-4bit/lora")["model"] == "m:mlx-4bit/torch"
-    assert by_label(plan)["m/reference"].params["weights"] == ["1", "1"]
+    assert by_label(plan)["m/reference"].params["weights"] == ["1.0", "1.0"]
     plan = planned(["mlx-4bit"], facts={"format": "gguf", "quantization": "F16"})
     assert inputs(plan, "m/reference")["model"] == "m/fetch"
     assert by_label(plan)["m/reference"].format == "gguf"
