@@ -1,4 +1,5 @@
-"""What ships with cortexbuild itself: `builtin:evaluation`, a short text to try models on."""
+"""What ships with cortexbuild itself: `builtin:evaluation`, a short text to try models on, and
+`builtin:calibration`, a longer one of code and prose to measure what quantization costs."""
 
 from __future__ import annotations
 
@@ -9,7 +10,10 @@ from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
 from ..errors import UsageError
 
-TEXTS = {"evaluation": Path(__file__).parent.parent / "quality" / "evaluation.txt"}
+TEXTS = {
+    name: Path(__file__).parent.parent / "quality" / f"{name}.txt"
+    for name in ("evaluation", "calibration")
+}
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:

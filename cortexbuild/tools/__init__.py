@@ -33,8 +33,8 @@ def find_edges() -> tuple[Tool, ...]:
 @cache
 def _tools(name: str) -> tuple[Tool, ...]:
     modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    if name in modules:
-        return tuple(importlib.import_module(f"{__name__}.{name}").TOOLS)
+    if (module := name.replace("-", "_")) in modules:
+        return tuple(importlib.import_module(f"{__name__}.{module}").TOOLS)
     for point in entry_points(group=GROUP, name=name):
         return tuple(point.load().TOOLS)
     known = [*modules, *(point.name for point in entry_points(group=GROUP))]

@@ -94,19 +94,18 @@ def quantize(run: Run, params: QuantizeParams) -> None:
     source = gguf_file(run.inputs["model"])
     files = local_files(source)
     header = read_gguf(files, sorted(files.sizes))
-    _refuse_quantized(header)
+    refuse_quantized(header)
     if params.fallback == "refuse":
         _refuse(sure_misfits(header, params.type), params.type)  # before hours of work
     draft = run.out / f".{NAME}"
-    _quantize(run, source, draft, params.type)
+    quantize_file(run, source, draft, params.type)
     if params.fallback == "refuse":
         _refuse(fell_back(read_header(draft), params.type), params.type)
     draft.rename(run.out / NAME)
 
 
-def _refuse_quantized(header: GgufHeader) -> None:
-    found = sorted({tensor.type for tensor in header.tensors} - UNQUANTIZED)
-    if found:
+def refuse_quantized(header: GgufHeader) -> None:
+    if found := sorted({tensor.type for tensor in header.tensors} - UNQUANTIZED):
         raise ToolError(
             f"these weights are quantized already ({', '.join(found)}); to do it again would "
             "lose more than it says",
@@ -114,12 +113,15 @@ def _refuse_quantized(header: GgufHeader) -> None:
         )
 
 
-def _quantize(run: Run, source: Path, out: Path, type_: str) -> None:
+def quantize_file(run: Run, source: Path, out: Path, type_: str, **more: Any) -> None:
+    """`more` are fields of llama.cpp's `llama_model_quantize_params`."""
     api, log = library().api, library().log
     wanted = api.llama_model_quantize_default_params()
     wanted.ftype = getattr(api, f"LLAMA_FTYPE_MOSTLY_{type_}")
     wanted.nthread = os.cpu_count() or 1  # the result is the same with any number
     wanted.max_buf_size = MOST_MEMORY
+    for name, value in more.items():
+        setattr(wanted, name, value)
     size = source.stat().st_size
 
     def hear(line: str) -> None:

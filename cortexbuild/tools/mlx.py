@@ -51,7 +51,7 @@ def convert(run: Run, params: ConvertParams) -> None:
 
     source = run.inputs["model"]
     config = json.loads((source / "config.json").read_text())
-    _refuse_quantized(config)
+    refuse_quantized(config)
     # What mlx_lm.convert looks at: not `dtype`, where transformers 5 writes it.
     dtype = params.dtype or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
     model, config = load_model(source, lazy=True, model_config=bridge(config))
@@ -66,7 +66,7 @@ def quantize(run: Run, params: QuantizeParams) -> None:
 
     source = run.inputs["model"]
     config = json.loads((source / "config.json").read_text())
-    _refuse_quantized(config)
+    refuse_quantized(config)
     model, config = load_model(source, lazy=True)
     choose = getattr(model, "quant_predicate", None)
     if params.mixed:
@@ -87,7 +87,7 @@ def engine() -> Mapping[str, str]:
         ) from error
 
 
-def _refuse_quantized(config: Mapping[str, Any]) -> None:
+def refuse_quantized(config: Mapping[str, Any]) -> None:
     found = config.get("quantization") or config.get("quantization_config")
     if found:
         bits = found.get("bits", found.get("quant_method", "fewer bits"))
@@ -153,6 +153,11 @@ def _save(run: Run, model: nn.Module, config: dict[str, Any]) -> None:
 
     save_model(run.out, model, donate_model=True)
     save_config(config, config_path=run.out / "config.json")
+    copy_others(run)
+
+
+def copy_others(run: Run) -> None:
+    """The files of the model that are neither its weights nor its configuration."""
     for path in sorted(run.inputs["model"].rglob("*")):
         name = path.relative_to(run.inputs["model"])
         if path.is_file() and not any(name.match(pattern) for pattern in WEIGHTS):

@@ -1,0 +1,189 @@
+"""Fitting the example model into budgets: never over, all of it used, and better with more."""
+
+from __future__ import annotations
+
+import pytest
+from engines.running import MODEL, run_script
+
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
+
+COMMON = """
+import contextlib, io, json, shutil, sys
+from pathlib import Path
+import packed
+from packed import nothing
+from cortexbuild.core.ports import Run
+from cortexbuild.errors import ToolError
+from cortexbuild.formats.curvature import read_curvature
+from cortexbuild.quality.frontier import frontier
+from cortexbuild.tools import curvature, mlx, mlx_fit
+import numpy as np
+from safetensors.torch import load_file, save_file
+work = Path(sys.argv[2])
+
+def folder(name):
+    path = work / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+# The first two layers of the example model: all kinds of its matrices, in half of the time.
+source = work / "source"
+shutil.copytree(sys.argv[1], source)
+weights = load_file(source / "model.safetensors")
+weights = {k: v for k, v in weights.items() if not k.startswith(tuple(
+    f"model.layers.{n}." for n in range(2, 6)))}
+save_file(weights, source / "model.safetensors", {"format": "pt"})
+config = json.loads((source / "config.json").read_text()) | {"num_hidden_layers": 2}
+(source / "config.json").write_text(json.dumps(config))
+WEIGHTS = sum(value.numel() for value in weights.values())
+
+def prepare(tokens=1024):
+    text = packed.MODEL.parents[2] / "cortexbuild" / "quality" / "calibration.txt"
+    shutil.copy(text, folder("calibration"))
+    inputs = {"model": source, "calibration": work / "calibration"}
+    params = curvature.CurvatureParams(tokens=tokens)
+    curvature.measure(Run(inputs, folder("curvature"), nothing, nothing), params)
+
+def fit_mlx(name, **how):
+    inputs = {"model": work / "mlx", "calibration": work / "calibration",
+              "curvature": work / "curvature"}
+    params = mlx_fit.MlxFitParams(tokens=512, window=256, **how)
+    mlx_fit.fit(Run(inputs, folder(name), nothing, nothing), params)
+    return work / name
+
+import torch
+from transformers import AutoModelForCausalLM, logging
+logging.set_verbosity_error()
+torch.set_num_threads(2)
+reference = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
+tokens = torch.tensor(packed.transformers_tokens(source)(packed.TEXT)[:1024]).reshape(-1, 512)
+
+def scores(weights=None):
+    with torch.inference_mode():
+        for name, value in reference.named_parameters() if weights else ():
+            value.copy_(torch.tensor(weights[name]))
+        return reference(tokens).logits.numpy()
+
+exact = scores()
+"""
+
+MLX = (
+    COMMON
+    + """
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from mlx_lm.utils import load_model, dequantize_model
+prepare()
+mlx.convert(Run({"model": source}, folder("mlx"), nothing, nothing), mlx.ConvertParams())
+
+def weights_of(built):
+    model, _ = load_model(built)
+    model.apply(lambda x: x.astype(mx.float32) if mx.issubdtype(x.dtype, mx.floating) else x)
+    return {k: np.array(v) for k, v in tree_flatten(dequantize_model(model).parameters())}
+
+found = []
+with contextlib.redirect_stdout(io.StringIO()):
+    model, config = load_model(work / "mlx", lazy=True)
+    estimates = mlx_fit.estimate(
+        mlx_fit.matrices(model), read_curvature(work / "curvature"))
+    mlx_fit.estimate = lambda *_: estimates  # the same for every budget
+    for bits in (2.5, 2.8, 3.2, 3.6, 4.1, 4.6, 5.2, 6, 7, 8.5):
+        budget = int(WEIGHTS * bits / 8)
+        _, size = mlx_fit.choose(model, estimates, budget)
+        built = fit_mlx(str(bits), bits=bits)
+        kl = packed.divergence(exact, scores(weights_of(built)))
+        found.append([budget, size, (built / "model.safetensors").stat().st_size, kl])
+    again = fit_mlx("again", bits=2.5)
+same = [(again / n).read_bytes() == (work / "2.5" / n).read_bytes()
+        for n in ("model.safetensors", "config.json")]
+try:
+    fit_mlx("small", bits=2.0)
+    refused = ""
+except ToolError as error:
+    refused = str(error)
+print(json.dumps({"found": found, "same": same, "refused": refused,
+                  "beside": sorted(p.name for p in again.iterdir())}))
+"""
+)
+
+GGUF = (
+    COMMON
+    + """
+from cortexbuild.formats.gguf import read_header
+from cortexbuild.formats.gguf_tensors import iterate
+from cortexbuild.formats import gguf_writing
+from cortexbuild.formats.layers_mlx import mlx_layers
+from cortexbuild.formats.listing import local_files
+from cortexbuild.formats.safetensors_tensors import open_tensors
+from cortexbuild.tools import gguf, gguf_fit
+prepare()
+mlx.convert(Run({"model": source}, folder("mlx"), nothing, nothing), mlx.ConvertParams())
+config = json.loads((work / "mlx" / "config.json").read_text())
+tensors = open_tensors(work / "mlx")
+layers = mlx_layers(tensors, config, local_files(work / "mlx"))
+gguf_writing.any = lambda _: True  # it wants something packed, and here nothing is
+gguf_writing.write_gguf(work / "mlx", folder("gguf") / "model.gguf", config, layers, tensors, nothing)
+inputs = {"model": work / "gguf", "curvature": work / "curvature"}
+header = read_header(work / "gguf" / "model.gguf")
+estimates = gguf_fit.estimate(
+    work / "gguf" / "model.gguf", header,
+    gguf_fit.in_gguf(config, header, read_curvature(work / "curvature")))
+gguf_fit.estimate = lambda *_: estimates
+
+def kl(built):
+    wide = lambda x: (x.astype("u4") << 16).view("f4") if x.dtype == np.uint16 else x.astype("f4")
+    return packed.divergence(
+        exact, scores({k: wide(np.asarray(v)) for k, v in iterate(built / "model.gguf")}))
+
+def build(name, tool, params):
+    tool(Run(inputs, folder(name), nothing, nothing), params)
+    return work / name
+
+found = []
+for bits in (2.6, 2.9, 3.3, 3.7, 4.2, 4.7, 5.3, 6, 7, 8.3):
+    budget = int(WEIGHTS * bits / 8)
+    _, size = gguf_fit.choose(header, estimates, budget)
+    built = build(str(bits), gguf_fit.fit, gguf_fit.GgufFitParams(bits=bits))
+    found.append([budget, size, (built / "model.gguf").stat().st_size, kl(built)])
+again = build("again", gguf_fit.fit, gguf_fit.GgufFitParams(bits=2.6))
+same = (again / "model.gguf").read_bytes() == (work / "2.6" / "model.gguf").read_bytes()
+weighted = {}
+for kind in ("Q2_K", "Q3_K_S"):
+    plain = build(kind, gguf.quantize, gguf.QuantizeParams(type=kind))
+    ours = build(kind + "i", gguf_fit.quantize_weighted, kind)
+    weighted[kind] = [kl(plain), kl(ours)]
+try:
+    build("small", gguf_fit.fit, gguf_fit.GgufFitParams(bits=2.0))
+    refused = ""
+except ToolError as error:
+    refused = str(error)
+print(json.dumps({"found": found, "same": same, "refused": refused, "weighted": weighted}))
+"""
+)
+
+
+def check_budgets(found):
+    for budget, predicted, built, _ in found:
+        assert built <= budget, "over the budget"
+        assert abs(built - predicted) <= 0.01 * predicted
+        assert built >= 0.99 * budget, "bytes that would have helped are not used"
+    divergences = [kl for *_, kl in found]
+    assert divergences == sorted(divergences, reverse=True)
+    assert divergences[0] > 100 * divergences[-1] > 0
+
+
+def test_mlx_at_ten_budgets(tmp_path):
+    said = run_script(MLX, MODEL, tmp_path / "work")
+    check_budgets(said["found"])
+    assert said["same"] == [True, True]
+    assert "at least, and the budget leaves" in said["refused"]
+    assert "tokenizer.json" in said["beside"]
+
+
+def test_gguf_at_ten_budgets(tmp_path):
+    said = run_script(GGUF, MODEL, tmp_path / "work")
+    check_budgets(said["found"])
+    assert said["same"] is True
+    assert "at least, and the budget leaves" in said["refused"]
+    for plain, weighted in said["weighted"].values():
+        assert weighted < plain
