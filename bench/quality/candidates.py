@@ -8,17 +8,22 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, partial
+from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
-from unittest.mock import patch
 
 from running import MODEL
 
 from cortexbuild.core.ports import Run
-from cortexbuild.formats.curvature import read_curvature
-from cortexbuild.runtimes.mlx_matrices import matrices
-from cortexbuild.tools import curvature, gguf, gguf_fit, mlx, mlx_fit
+from cortexbuild.tools import (
+    curvature,
+    gguf,
+    gguf_fit,
+    gguf_sensitivity,
+    mlx,
+    mlx_fit,
+    mlx_sensitivity,
+)
 
 MODES = {"mxfp4": (32, 4), "nvfp4": (16, 4), "mxfp8": (32, 8)}
 MIXED = ("mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6")
@@ -37,6 +42,8 @@ class Start:
     gguf: Path
     curvature: Path
     calibration: Path
+    mlx_sensitivity: Path
+    gguf_sensitivity: Path
 
 
 Recipe = Callable[[Start, Path], None]
@@ -44,7 +51,7 @@ Recipe = Callable[[Start, Path], None]
 
 
 def prepare(work: Path, text: Path, toolchain: Path) -> Start:
-    folders = {name: work / name for name in ("mlx", "gguf", "curvature", "calibration")}
+    folders = {field.name: work / field.name for field in fields(Start)[1:]}
     for folder in folders.values():
         folder.mkdir()
     start = Start(work, **folders)
@@ -58,6 +65,11 @@ def prepare(work: Path, text: Path, toolchain: Path) -> Start:
     out = start.gguf / gguf.NAME
     argv = [sys.executable, str(converter), str(MODEL), "--outfile", str(out), "--outtype", "bf16"]
     subprocess.run(argv, check=True, capture_output=True)
+    for tool, model, folder in (
+        (mlx_sensitivity, start.mlx, start.mlx_sensitivity),
+        (gguf_sensitivity, start.gguf, start.gguf_sensitivity),
+    ):
+        tool.measure(_run(folder, model=model, curvature=start.curvature), tool.SensitivityParams())
     return start
 
 
@@ -93,29 +105,20 @@ def fixed_gguf(quick: bool) -> dict[str, Recipe]:
     return found
 
 
-@cache
-def _estimates(start: Start) -> mlx_fit.Estimates:
-    """They are the same for every budget, and take half of the time."""
-    from mlx_lm.utils import load_model
-
-    found = matrices(load_model(start.mlx, lazy=True)[0])
-    return mlx_fit.estimate(found, read_curvature(start.curvature))
-
-
 def fit_mlx(bits: float) -> Recipe:
     def fill(start: Start, out: Path) -> None:
-        run = _run(out, model=start.mlx, curvature=start.curvature, calibration=start.calibration)
-        estimates = _estimates(start)
-        with patch.object(mlx_fit, "estimate", lambda *_: estimates):
-            mlx_fit.fit(run, mlx_fit.MlxFitParams(bits=bits))
+        inputs = {name: getattr(start, name) for name in ("curvature", "calibration")}
+        inputs |= {"model": start.mlx, "mlx-sensitivity": start.mlx_sensitivity}
+        mlx_fit.fit(_run(out, **inputs), mlx_fit.MlxFitParams(bits=bits))
 
     return fill
 
 
 def fit_gguf(bits: float) -> Recipe:
     def fill(start: Start, out: Path) -> None:
-        run = _run(out, model=start.gguf, curvature=start.curvature)
-        gguf_fit.fit(run, gguf_fit.GgufFitParams(bits=bits))
+        inputs = {"model": start.gguf, "curvature": start.curvature}
+        inputs["gguf-sensitivity"] = start.gguf_sensitivity
+        gguf_fit.fit(_run(out, **inputs), gguf_fit.GgufFitParams(bits=bits))
 
     return fill
 

@@ -14,9 +14,8 @@ import packed
 from packed import nothing
 from cortexbuild.core.ports import Run
 from cortexbuild.errors import ToolError
-from cortexbuild.formats.curvature import read_curvature
-from cortexbuild.quality.frontier import frontier
-from cortexbuild.tools import curvature, mlx, mlx_fit
+from cortexbuild.quality.sensitivity import NAME, read_sensitivity
+from cortexbuild.tools import curvature, mlx, mlx_fit, mlx_sensitivity
 import numpy as np
 from safetensors.torch import load_file, save_file
 work = Path(sys.argv[2])
@@ -44,9 +43,14 @@ def prepare(tokens=1024):
     params = curvature.CurvatureParams(tokens=tokens)
     curvature.measure(Run(inputs, folder("curvature"), nothing, nothing), params)
 
+def sensitivity(tool, model):
+    inputs = {"model": work / model, "curvature": work / "curvature"}
+    tool.measure(Run(inputs, folder("sensitivity"), nothing, nothing), tool.SensitivityParams())
+    return read_sensitivity((work / "sensitivity" / NAME).read_text())
+
 def fit_mlx(name, **how):
     inputs = {"model": work / "mlx", "calibration": work / "calibration",
-              "curvature": work / "curvature"}
+              "curvature": work / "curvature", "mlx-sensitivity": work / "sensitivity"}
     params = mlx_fit.MlxFitParams(tokens=512, window=256, **how)
     mlx_fit.fit(Run(inputs, folder(name), nothing, nothing), params)
     return work / name
@@ -83,16 +87,14 @@ def weights_of(built):
 
 found = []
 with contextlib.redirect_stdout(io.StringIO()):
-    model, config = load_model(work / "mlx", lazy=True)
-    estimates = mlx_fit.estimate(
-        mlx_fit.matrices(model), read_curvature(work / "curvature"))
-    mlx_fit.estimate = lambda *_: estimates  # the same for every budget
+    known = sensitivity(mlx_sensitivity, "mlx")
     for bits in (2.5, 2.8, 3.2, 3.6, 4.1, 4.6, 5.2, 6, 7, 8.5):
         budget = int(WEIGHTS * bits / 8)
-        _, size = mlx_fit.choose(model, estimates, budget)
+        _, size = known.choose(budget)
         built = fit_mlx(str(bits), bits=bits)
         kl = packed.divergence(exact, scores(weights_of(built)))
         found.append([budget, size, (built / "model.safetensors").stat().st_size, kl])
+    points = [[point.size, point.cost] for point in known.frontier()]
     again = fit_mlx("again", bits=2.5)
 same = [(again / n).read_bytes() == (work / "2.5" / n).read_bytes()
         for n in ("model.safetensors", "config.json")]
@@ -102,20 +104,19 @@ try:
 except ToolError as error:
     refused = str(error)
 print(json.dumps({"found": found, "same": same, "refused": refused,
-                  "beside": sorted(p.name for p in again.iterdir())}))
+                  "points": points, "beside": sorted(p.name for p in again.iterdir())}))
 """
 )
 
 GGUF = (
     COMMON
     + """
-from cortexbuild.formats.gguf import read_header
 from cortexbuild.formats.gguf_tensors import iterate
 from cortexbuild.formats import gguf_writing
 from cortexbuild.formats.layers_mlx import mlx_layers
 from cortexbuild.formats.listing import local_files
 from cortexbuild.formats.safetensors_tensors import open_tensors
-from cortexbuild.tools import gguf, gguf_fit
+from cortexbuild.tools import gguf, gguf_fit, gguf_sensitivity
 prepare()
 mlx.convert(Run({"model": source}, folder("mlx"), nothing, nothing), mlx.ConvertParams())
 config = json.loads((work / "mlx" / "config.json").read_text())
@@ -124,11 +125,8 @@ layers = mlx_layers(tensors, config, local_files(work / "mlx"))
 gguf_writing.any = lambda _: True  # it wants something packed, and here nothing is
 gguf_writing.write_gguf(work / "mlx", folder("gguf") / "model.gguf", config, layers, tensors, nothing)
 inputs = {"model": work / "gguf", "curvature": work / "curvature"}
-header = read_header(work / "gguf" / "model.gguf")
-estimates = gguf_fit.estimate(
-    work / "gguf" / "model.gguf", header,
-    gguf_fit.in_gguf(config, header, read_curvature(work / "curvature")))
-gguf_fit.estimate = lambda *_: estimates
+inputs["gguf-sensitivity"] = work / "sensitivity"
+known = sensitivity(gguf_sensitivity, "gguf")
 
 def kl(built):
     wide = lambda x: (x.astype("u4") << 16).view("f4") if x.dtype == np.uint16 else x.astype("f4")
@@ -142,7 +140,7 @@ def build(name, tool, params):
 found = []
 for bits in (2.6, 2.9, 3.3, 3.7, 4.2, 4.7, 5.3, 6, 7, 8.3):
     budget = int(WEIGHTS * bits / 8)
-    _, size = gguf_fit.choose(header, estimates, budget)
+    _, size = known.choose(budget)
     built = build(str(bits), gguf_fit.fit, gguf_fit.GgufFitParams(bits=bits))
     found.append([budget, size, (built / "model.gguf").stat().st_size, kl(built)])
 again = build("again", gguf_fit.fit, gguf_fit.GgufFitParams(bits=2.6))
@@ -175,6 +173,8 @@ def check_budgets(found):
 def test_mlx_at_ten_budgets(tmp_path):
     said = run_script(MLX, MODEL, tmp_path / "work")
     check_budgets(said["found"])
+    sizes, predicted = zip(*said["points"], strict=True)
+    assert sizes == tuple(sorted(sizes)) and predicted == tuple(sorted(predicted, reverse=True))
     assert said["same"] == [True, True]
     assert "at least, and the budget leaves" in said["refused"]
     assert "tokenizer.json" in said["beside"]

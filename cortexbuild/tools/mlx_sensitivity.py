@@ -1,0 +1,33 @@
+"""What each layer of an MLX model costs in each number of bits, and what it takes."""
+
+from __future__ import annotations
+
+import shutil
+
+from ..core.params import Params
+from ..core.ports import Run, Tool
+from ..core.step import Kind
+from .mlx import engine
+
+
+class SensitivityParams(Params):
+    """There is nothing to set."""
+
+
+def measure(run: Run, params: SensitivityParams) -> None:  # noqa: ARG001
+    """Writes `sensitivity.json` (`quality/sensitivity.py`), and the model's config.json beside."""
+    from ..quality.sensitivity import write_sensitivity
+    from ..runtimes.mlx_fitting import estimate
+
+    source = run.inputs["model"]
+    write_sensitivity(run.out, estimate(source, run.inputs["curvature"]))
+    shutil.copyfile(source / "config.json", run.out / "config.json")
+
+
+TOOLS = (
+    Tool(
+        "mlx-sensitivity", Kind.MEASURE, SensitivityParams, measure, revision=1,
+        accepts=("mlx",), makes="sensitivity", wants=("curvature",), engine=engine,
+        predict=lambda _params, _size: 1 << 20,
+    ),
+)  # fmt: skip
