@@ -40,10 +40,10 @@ def measure(run: Run, params: CurvatureParams) -> None:
     `<name>.lookup_columns` (columns) and `<name>.lookup_rows` (rows) in the same roles, and the
     other two as well where it is the output layer too.
     """
+    from ..fitting.curvature import curvature_of
     from ..formats.curvature import NAME
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..runtimes.pretrained import load_tokenizer
-    from ..runtimes.torch_curvature import curvature_of
 
     source = run.inputs["model"]
     tokens = _tokens(load_tokenizer(source), run.inputs["calibration"], params)

@@ -18,11 +18,11 @@ class GgufFitParams(FitParams):
 
 
 def fit(run: Run, params: GgufFitParams) -> None:
+    from ..fitting.gguf import Importances, check_types, curvatures_of, overrides
     from ..formats.gguf import read_header
     from ..formats.gguf_tensors import read_config
     from ..quality.sensitivity import NAME as SENSITIVITY
     from ..quality.sensitivity import read_sensitivity
-    from ..runtimes.gguf_fitting import Importances, check_types, curvatures_of, overrides
     from ..runtimes.llama_library import gguf_file
 
     source = gguf_file(run.inputs["model"])
@@ -40,7 +40,7 @@ def fit(run: Run, params: GgufFitParams) -> None:
 
 def quantize_weighted(run: Run, type_: QuantizeType) -> None:
     """One of llama.cpp's own mixtures, but with an importance matrix from the curvature."""
-    from ..runtimes.gguf_fitting import Importances, curvatures_of
+    from ..fitting.gguf import Importances, curvatures_of
     from ..runtimes.llama_library import gguf_file
 
     source = gguf_file(run.inputs["model"])

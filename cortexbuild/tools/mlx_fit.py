@@ -30,8 +30,8 @@ class MlxFitParams(FitParams):
 def fit(run: Run, params: MlxFitParams) -> None:
     from mlx_lm.utils import load_tokenizer
 
+    from ..fitting.mlx import pack
     from ..quality.sensitivity import NAME, read_sensitivity
-    from ..runtimes.mlx_fitting import pack
 
     source = run.inputs["model"]
     config = json.loads((source / "config.json").read_text())

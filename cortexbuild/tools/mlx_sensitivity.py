@@ -16,8 +16,8 @@ class SensitivityParams(Params):
 
 def measure(run: Run, params: SensitivityParams) -> None:  # noqa: ARG001
     """Writes `sensitivity.json` (`quality/sensitivity.py`), and the model's config.json beside."""
+    from ..fitting.mlx import estimate
     from ..quality.sensitivity import write_sensitivity
-    from ..runtimes.mlx_fitting import estimate
 
     source = run.inputs["model"]
     write_sensitivity(run.out, estimate(source, run.inputs["curvature"]))

@@ -23,8 +23,8 @@ from ..formats.packing_floats import float32_of_bfloat16
 from ..formats.packing_rows import to_gguf_rows
 from ..quality.frontier import Option
 from ..quality.sensitivity import Sensitivity
+from ..runtimes.llama_library import library
 from .ggml import NUMBERS, there_and_back
-from .llama_library import library
 
 TYPES = (
     "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K", "IQ4_XS", "IQ4_NL", "Q4_K",

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formats.gguf_types import TENSOR_TYPES
-from .llama_library import library
+from ..runtimes.llama_library import library
 
 NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
 """Of ggml's types, by name."""

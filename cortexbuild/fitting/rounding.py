@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from ..formats.curvature import Curvature
 from ..quality.affine import Coded, round_alone, round_together
-from .mlx_blocks import begin
-from .mlx_matrices import Matrix, Packing, floats, narrowing
+from .blocks import begin
+from .matrices import Matrix, Packing, floats, narrowing
 
 if TYPE_CHECKING:
     import mlx.core as mx

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ToolError
-from .pretrained import load_model
+from ..runtimes.pretrained import load_model
 from .watching import Use, watching
 
 if TYPE_CHECKING:

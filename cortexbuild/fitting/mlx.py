@@ -13,7 +13,7 @@ from ..formats.safetensors_stream import SafetensorsWriter
 from ..quality.affine import FEW_SHRINKS, round_alone
 from ..quality.frontier import Option
 from ..quality.sensitivity import Sensitivity
-from .mlx_matrices import (
+from .matrices import (
     METADATA,
     Matrix,
     Packing,
@@ -24,7 +24,7 @@ from .mlx_matrices import (
     matrices,
     narrowing,
 )
-from .mlx_rounding import rounded
+from .rounding import rounded
 
 NAME = "model.safetensors"
 PACKINGS = tuple(Packing(bits, group) for bits in (2, 3, 4, 5, 6, 8) for group in (128, 64, 32))
