@@ -61,16 +61,20 @@ def relock(
     Raises DriftError for what is not pinned when its remote may not be asked.
     """
     upgrade = origins_of(manifest, pins.upgrade)
-    sources = {}
-    for origin, where in places(manifest).items():
+    sources: dict[str, Pinned] = {}
+
+    def pin(origin: str, where: str) -> None:
         try:
             sources[origin] = _pinned(known, origin, ask, origin in upgrade, pins)
         except UsageError as error:
             raise ManifestError(str(error), where=where, hint=error.hint) from error
+
+    for origin, where in places(manifest).items():
+        pin(origin, where)
     used = tools_of(manifest, recipes, sources, toolbox, memory=memory)
     wanted = {role for tool in used.values() for role in tool.wants}
-    if CALIBRATION in wanted and manifest.calibration not in sources:
-        sources[manifest.calibration] = _pinned(known, manifest.calibration, ask, False, pins)
+    if CALIBRATION in wanted:
+        pin(manifest.calibration.text, manifest.place("calibration"))
     if TOOLCHAIN in wanted:
         sources[LLAMA_CPP] = _pinned(known, LLAMA_CPP, ask, pins.upgrade_tools, pins)
     tools = {}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..core.digest import Plain
 from ..core.manifest import Model
 from ..core.plan import Goal
 from ..version import VERSION
+from .fitted import Choice, fitted
 from .generate import look
 from .graph import Node, nodes
 from .holdings import Bytes, SourceView, licence_of, sources, stored_bytes
@@ -60,7 +61,8 @@ class TargetView:
 
 @dataclass(frozen=True, slots=True)
 class ModelView:
-    """`frontier` has the points {bytes, kl} that a search over mixed widths found, if one ran."""
+    """`frontier` has the sizes and predicted divergences of the best choices of bits, where the
+    sensitivities of the layers have been measured."""
 
     model: str
     source: str
@@ -70,7 +72,7 @@ class ModelView:
     facts: Mapping[str, Plain]
     size: int | None
     targets: Sequence[str]
-    frontier: Sequence[Mapping[str, float]] = field(default_factory=tuple)
+    frontier: Sequence[Choice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ def _target(project: Project, target: str, goal: Goal, steps: Sequence[Node]) ->
         state = "bad"
     else:
         state = "not-built" if built is None else "stale" if built.stale else "fresh"
-    settled = project.lock.settled.get(target)
+    settled, fits = project.lock.settled.get(target), fitted(project, goal)
     chain = set(project.plan.chain((goal.model, *goal.checks)))
     spent = [n.seconds for n in steps if n.id in chain and n.seconds is not None]
     return TargetView(
@@ -149,7 +151,7 @@ def _target(project: Project, target: str, goal: Goal, steps: Sequence[Node]) ->
         measures=numbers(measured),
         measured=measured,
         limits=goal.limits.model_dump(exclude_none=True),
-        budget=None,
+        budget=fits.budget if fits else None,
         seconds=sum(spent) if spent else None,
         step=goal.model,
         checks=list(goal.checks),
@@ -161,6 +163,14 @@ def _target(project: Project, target: str, goal: Goal, steps: Sequence[Node]) ->
 def _licences(project: Project, model: Model) -> list[str]:
     origins = (model.source, *(adapter.source for adapter in model.adapters))
     return list(dict.fromkeys(licence_of(project.lock, origin) for origin in origins))
+
+
+def _frontier(project: Project, model: str) -> Sequence[Choice]:
+    """Of the first target of a model that has one."""
+    for target, goal in project.plan.goals.items():
+        if target.partition(":")[0] == model and (fits := fitted(project, goal)) and fits.frontier:
+            return fits.frontier
+    return ()
 
 
 def _models(project: Project, targets: Sequence[TargetView]) -> list[ModelView]:
@@ -180,6 +190,7 @@ def _models(project: Project, targets: Sequence[TargetView]) -> list[ModelView]:
                 facts=facts,
                 size=pinned.tree.size if pinned else None,
                 targets=[target.target for target in targets if target.model == name],
+                frontier=_frontier(project, name),
             )
         )
     return views

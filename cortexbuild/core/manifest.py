@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from .amount import Bytes
 from .document import Document, Entry
 from .limits import Limits
+from .origin import Origin
+from .texts import Calibration, Evaluation, text_alone
 
 
 def _a_name(text: str) -> str:
@@ -21,18 +23,7 @@ def _a_name(text: str) -> str:
     return text
 
 
-def _an_origin(text: str) -> str:
-    scheme, colon, rest = text.partition(":")
-    if not colon or not rest or not scheme.isalpha():
-        raise ValueError(
-            "a source is written `path:folder`, `hf:org/name@revision` or "
-            "`https://host/model.gguf#sha256=…`"
-        )
-    return text
-
-
 Name = Annotated[str, AfterValidator(_a_name)]
-Origin = Annotated[str, AfterValidator(_an_origin)]
 
 
 class Fit(Entry):
@@ -99,23 +90,6 @@ class Adapter(Entry):
 
     source: Origin
     weight: float = 1.0
-
-
-class Evaluation(Entry):
-    """The text that built models are tried on, and how much of it."""
-
-    text: Origin = "builtin:evaluation"
-    tokens: Annotated[
-        int, Field(ge=2, le=1_000_000, description="that are predicted, from its beginning")
-    ] = 1024
-    window: Annotated[
-        int, Field(ge=2, le=65536, description="tokens that are computed together")
-    ] = 512
-
-
-def _evaluation(value: Any) -> Any:
-    """`path:text.txt` is short for `{text: path:text.txt}`."""
-    return {"text": value} if isinstance(value, str) else value
 
 
 class Policy(Entry):
@@ -191,12 +165,14 @@ class Manifest(Document):
     schema_: Annotated[Literal[1], Field(alias="schema", description="the version of this form")]
     evaluation: Annotated[
         Evaluation,
-        BeforeValidator(_evaluation, json_schema_input_type=str | Evaluation),
+        BeforeValidator(text_alone, json_schema_input_type=str | Evaluation),
         Field(description="the text that built models are tried on"),
     ] = Evaluation()
     calibration: Annotated[
-        Origin, Field(description="the text that quantization goes by; not the evaluation's")
-    ] = "builtin:calibration"
+        Calibration,
+        BeforeValidator(text_alone, json_schema_input_type=str | Calibration),
+        Field(description="the text that quantization goes by; not the evaluation's"),
+    ] = Calibration()
     limits: Annotated[Limits, Field(alias="validate", description="limits of every target")] = (
         Limits()
     )

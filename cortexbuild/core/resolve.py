@@ -16,11 +16,14 @@ from .manifest import Manifest, Target
 from .policy import INTEGER_RECIPES, choose_integer, choose_mlx
 from .ports import Tool, Toolbox
 from .recipe import Recipe
+from .roles import CALIBRATION, TEXT
 from .routes import Route, find_route
 from .step import Kind
 
 BUDGETED = "mlx-fit"
 """What `auto` stands for where a target has a budget."""
+
+LENGTHS = frozenset(("tokens", "window"))
 
 WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
 
@@ -167,9 +170,16 @@ def route_of(
     return route
 
 
+def settable(tool: Tool) -> frozenset[str]:
+    """The settings that a target may have for a tool: how much of a text it looks at is said where
+    the text is."""
+    reads = {TEXT, CALIBRATION} & set(tool.wants)
+    return frozenset(tool.params.model_fields) - (LENGTHS if reads else frozenset())
+
+
 def _check_settings(target: Target, route: Route, manifest: Manifest, name: str) -> None:
     tools = [leg.tool for leg in route.legs if leg.number is not None]
-    known = sorted({key for tool in tools for key in tool.params.model_fields})
+    known = sorted({key for tool in tools for key in settable(tool)})
     if target.fit is not None and "memory" not in known:
         raise ManifestError(
             f"recipe `{target.recipe}` has its bits, and chooses none by a budget",

@@ -18,6 +18,7 @@ from .roles import ADAPTERS, CALIBRATION, FACTS, MODEL, SOURCE, TEXT, TOOLCHAIN
 from .routes import Route
 from .sides import Side
 from .step import Kind, StepId
+from .texts import Calibration, Evaluation
 
 LLAMA_CPP = "toolchain:llama.cpp"
 
@@ -84,10 +85,11 @@ class Walk:
         if TEXT in tool.wants:
             text = self.manifest.evaluation
             self._text(TEXT, text.text, "evaluation/fetch")
-            known = {"tokens": text.tokens, "window": text.window}
-            said |= {k: v for k, v in known.items() if k in tool.params.model_fields}
+            said |= _lengths(tool, text)
         if CALIBRATION in tool.wants:
-            self._text(CALIBRATION, self.manifest.calibration, "calibration/fetch")
+            other = self.manifest.calibration
+            self._text(CALIBRATION, other.text, "calibration/fetch")
+            said |= _lengths(tool, other)
         if TOOLCHAIN in tool.wants:
             self._text(TOOLCHAIN, LLAMA_CPP, "llama.cpp/fetch")
         if ADAPTERS in tool.wants:
@@ -107,6 +109,12 @@ class Walk:
     @property
     def _about(self) -> str:
         return self.name.partition(":")[0]
+
+
+def _lengths(tool: Tool, text: Evaluation | Calibration) -> Mapping[str, Plain]:
+    """How much of a text a tool looks at, if it looks at tokens."""
+    known = {"tokens": text.tokens, "window": text.window}
+    return {name: value for name, value in known.items() if name in tool.params.model_fields}
 
 
 def _params(leg: Leg, recipe: Recipe, manifest: Manifest, name: str, target: Target) -> Params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,8 @@ def planned(targets, *, facts=None, size=1000, memory=0, **more):
         "hf:org/m": Pinned("hf:org/m", tree(size), facts),
         "builtin:evaluation": Pinned("builtin:evaluation", text, {"format": "unknown"}),
         "toolchain:llama.cpp": Pinned("toolchain:llama.cpp", text, {"format": "unknown"}),
+        "builtin:calibration": Pinned("builtin:calibration", text, {"format": "unknown"}),
+        "path:t": Pinned("path:t", text, {"format": "unknown"}),
         "path:a": Pinned("path:a", adapter, {"format": "adapter"}),
         "path:b": Pinned("path:b", adapter, {"format": "adapter"}),
     }
@@ -100,6 +103,48 @@ def test_the_evaluation_says_how_much_is_measured():
     few = {"text": "builtin:evaluation", "tokens": 10}
     params = by_label(planned(["mlx-4bit"], evaluation=few))["m/reference"].params
     assert (params["tokens"], params["window"]) == (10, 512)
+
+
+def test_a_budget_goes_by_sensitivities_that_all_budgets_share():
+    targets = {
+        "small": {"fit": {"memory": "1GiB", "context": 1024}},
+        "three": {"recipe": "auto", "fit": {"bits": 3}},
+        "gguf": {"recipe": "gguf-fit", "fit": {"bits": 4}},
+    }
+    plan = planned(targets, calibration={"text": "path:t", "tokens": 100})
+    steps = by_label(plan)
+    assert steps["m:small/quantize"].params["memory"] == 1 << 30
+    assert steps["m:three/quantize"].params["bits"] == "3.0"
+    assert steps["m:small/quantize"].tool.name == "mlx-fit"
+    for target, tool in (("small", "mlx"), ("three", "mlx"), ("gguf", "gguf")):
+        beside = inputs(plan, f"m:{target}/quantize")
+        assert beside[f"{tool}-sensitivity"] == f"m/{tool}-sensitivity"
+        assert beside["curvature"] == "m/curvature"
+    assert inputs(plan, "m/mlx-sensitivity")["model"] == "m/convert"
+    assert inputs(plan, "m/curvature")["model"] == "m/fetch"
+    assert (
+        steps["m/curvature"].params["tokens"] == steps["m:three/quantize"].params["tokens"] == 100
+    )
+    assert [label for label in labels(plan) if "reference" in label] == ["m/reference"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ({"recipe": "mlx-4bit", "fit": {"bits": 4}}, "has its bits, and chooses none by a budget"),
+        ({"fit": {"bits": 4, "memory": "1GiB"}}, "it needs either `memory:` or `bits:`"),
+        ({"fit": {}}, "it needs either `memory:` or `bits:`"),
+        ({"recipe": "mlx-fit", "set": {"tokens": 9}}, "no step of recipe `mlx-fit` has a setting"),
+    ],
+)
+def test_a_budget_that_makes_no_sense_is_refused(target, said):
+    with pytest.raises(ManifestError, match=re.escape(said)):
+        planned({"t": target})
+
+
+def test_a_mixture_has_no_budget():
+    with pytest.raises(ManifestError, match="a mixture of 8 experts, whose curvature"):
+        planned({"t": {"fit": {"bits": 4}}}, facts={"experts": 8})
 
 
 def test_targets_share_what_is_the_same():

@@ -6,8 +6,10 @@ import argparse
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from ...app.explain import Outlook, outlook
+from ...app.fitted import Fitted, fitted
 from ...app.project import Project
 from ...core.digest import Tree
 from ...core.plan import Scope
@@ -36,6 +38,9 @@ def _plan(args: argparse.Namespace) -> int:
     return show_plan(project, scope_of(args, project), as_json=args.json)
 
 
+NOTHING = 1e-9
+"""A divergence that is none, but for rounding."""
+
 STATES = {"fresh": "fresh", "will-run": "will run", "may-run": "may run"}
 
 
@@ -43,15 +48,16 @@ def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
     steps, targets = outlook(project, scope), scope.targets
     needed = sum(step.size for step in steps if step.state != "fresh")
     counts = Counter[str](step.state for step in steps)
+    fits = {name: fitted(project, project.plan.goals[name]) for name in targets}
     if as_json:
-        notes = {name: project.plan.goals[name].note for name in targets}
-        _print_plan(project, steps, counts, needed, notes)
+        _print_plan(project, steps, counts, needed, fits)
         return 0
     said = ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
     print(f"{words.count(len(targets), 'target')}, {words.count(len(steps), 'step')}: {said}")
     for name in targets:
         if note := project.plan.goals[name].note:
             print(f"  {name}: {note}")
+    _print_fits(fits)
     rows = [
         (f"  {STATES[s.state]}", s.step.label, words.size(s.size), _why(s))
         for s in steps
@@ -68,6 +74,33 @@ def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
     return 0
 
 
+def _print_fits(fits: Mapping[str, Fitted | None]) -> None:
+    """Each frontier once, and for each target where its budget meets it."""
+    told: list[object] = []
+    for name, found in fits.items():
+        if found is None:
+            continue
+        if not found.frontier:
+            print(f"  {name}: what its budget buys is known after `sync --until measure`")
+            continue
+        if found.frontier not in told:
+            told.append(found.frontier)
+            points = [(words.size(p.bytes), _divergence(p.kl)) for p in found.frontier]
+            print(f"  {name}: what weights of some size would cost, about")
+            for size, kl in points:
+                print(f"    {size:>9}  KL {kl}")
+        if found.chosen is None or found.budget is None:
+            print(f"  {name}: {found.wrong}")
+        else:
+            kl = _divergence(found.chosen.kl)
+            taken, budget = words.size(found.chosen.bytes), words.size(found.budget)
+            print(f"  {name}: {taken} of a budget of {budget}, KL about {kl}")
+
+
+def _divergence(kl: float) -> str:
+    return f"{kl:.2g}" if kl > NOTHING else "0"
+
+
 def _existing(project: Project) -> str:
     return str(project.store.root)
 
@@ -81,7 +114,7 @@ def _print_plan(
     steps: Sequence[Outlook],
     counts: Counter[str],
     needed: int,
-    notes: Mapping[str, str],
+    fits: Mapping[str, Fitted | None],
 ) -> None:
     labels = {step.id: step.step.label for step in steps}
     listed = [
@@ -110,7 +143,14 @@ def _print_plan(
         "may_run": counts["may-run"],
     }
     disk = {"needed": needed, "free": shutil.disk_usage(_existing(project)).free}
-    targets = [{"target": name, "note": note or None} for name, note in notes.items()]
+    targets = [
+        {
+            "target": name,
+            "note": project.plan.goals[name].note or None,
+            "fit": asdict(found) if found else None,
+        }
+        for name, found in fits.items()
+    ]
     fields = {"summary": summary, "targets": targets, "steps": listed, "disk": disk}
     print_json("plan/1", fields)
 

@@ -15,7 +15,7 @@ function chartOf(model, targets) {
   const told = [...measured].sort((a, b) => a.size - b.size)
     .map((one) => `${one.name}: ${size(one.size)}, KL ${number(one.measures.kl)}`).join('; ');
   const line = model.frontier.length
-    ? 'The line is the frontier that the search over mixed widths measured.'
+    ? 'The line is the frontier of the best choices of bits, as it is predicted from the sensitivities of the layers.'
     : measured.length > 1 ? 'The line joins the targets that no smaller target beats.' : '';
   const figure = make('figure', { class: 'card' }, title, place, make('figcaption', {},
     'KL divergence from the source in nats per token, lower is better, on a logarithmic scale. ',
