@@ -22,7 +22,8 @@ from ..core.step import Failure, Kind
 MOST_JOBS = 50  # of one child: libraries leak
 PASSED = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV",
-    "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "LD_LIBRARY_PATH", "CXX",
+    "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LD_LIBRARY_PATH",
+    "CXX",
 )  # fmt: skip
 PASSED_TO_FETCH = (
     "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
@@ -137,6 +138,9 @@ def _environment(engine: str) -> dict[str, str]:
         chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
     quiet |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    # numpy's threads wait for each other by spinning: beside another step, a factorization of 768
+    # columns took 0.3 s with two and 0.03 s with one. And sums depend on how many there are.
+    chosen.setdefault("OPENBLAS_NUM_THREADS", "1")
     return chosen | quiet | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
 
 

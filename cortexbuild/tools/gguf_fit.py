@@ -52,6 +52,6 @@ TOOLS = (
     Tool(
         "gguf-fit", Kind.QUANTIZE, GgufFitParams, fit, revision=1,
         accepts=("gguf",), makes="gguf", wants=("gguf-sensitivity", "curvature"), engine=engine,
-        predict=predicted_bytes,
+        predict=predicted_bytes, determinism="best-effort",
     ),
 )  # fmt: skip

@@ -30,6 +30,6 @@ TOOLS = (
     Tool(
         "gguf-sensitivity", Kind.MEASURE, SensitivityParams, measure, revision=1,
         accepts=("gguf",), makes="sensitivity", wants=("curvature",), engine=engine,
-        predict=lambda _params, _size: 1 << 20,
+        predict=lambda _params, _size: 1 << 20, determinism="best-effort",
     ),
 )  # fmt: skip

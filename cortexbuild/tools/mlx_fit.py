@@ -57,6 +57,6 @@ TOOLS = (
     Tool(
         "mlx-fit", Kind.QUANTIZE, MlxFitParams, fit, revision=1,
         accepts=("mlx",), makes="mlx", wants=("mlx-sensitivity", "curvature", "calibration"),
-        engine=engine, predict=predicted_bytes,
+        engine=engine, predict=predicted_bytes, determinism="best-effort",
     ),
 )  # fmt: skip

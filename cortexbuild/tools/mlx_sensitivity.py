@@ -28,6 +28,6 @@ TOOLS = (
     Tool(
         "mlx-sensitivity", Kind.MEASURE, SensitivityParams, measure, revision=1,
         accepts=("mlx",), makes="sensitivity", wants=("curvature",), engine=engine,
-        predict=lambda _params, _size: 1 << 20,
+        predict=lambda _params, _size: 1 << 20, determinism="best-effort",
     ),
 )  # fmt: skip
