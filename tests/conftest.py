@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from workspace import RECIPE, Workspace, tiny_safetensors
 
-
 # Tests run beside each other, and threads that wait for each other by spinning take all there is.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import ToolError
@@ -22,8 +22,16 @@ def every_choice(layers):
         yield sum(it.size for it in taken), sum(it.cost for it in taken)
 
 
+MOST_FOR_A_BYTE_IS_NOT_BEST = [
+    [Option(0, 12.0), Option(6, 0.0)],
+    [Option(0, 9.0), Option(5, 0.0)],
+    [Option(0, 9.0), Option(5, 0.0)],
+]
+
+
 @settings(deadline=None)
 @given(LAYERS, st.integers(0, 160))
+@example(MOST_FOR_A_BYTE_IS_NOT_BEST, 10)
 def test_no_choice_within_the_budget_costs_less(layers, budget):
     fitting = [cost for size, cost in every_choice(layers) if size <= budget]
     if not fitting:
