@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser check lint type arch fmt formats mutate clean
+.PHONY: help demo test browser check lint type arch fmt formats quality mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -47,6 +47,8 @@ fmt: $(READY)   ## rewrite files
 	$(BIN)/ruff format .
 formats: $(READY)  ## build every format from every other, and write docs/reference/formats.md
 	$(BIN)/python bench/formats
+quality: $(READY)  ## fixed recipes against budgets, and write docs/reference/quality.md
+	$(BIN)/python bench/quality
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone

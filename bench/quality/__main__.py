@@ -1,9 +1,8 @@
 """Fixed recipes against fitted ones, by real runs: writes docs/reference/quality.md.
 
-    python bench/quality TOOLCHAIN [--quick]
+    python bench/quality [--quick]
 
-TOOLCHAIN is a folder with llama.cpp's converter, as in the sources of llama-cpp-python. It works
-in a temporary folder.
+It works in a temporary folder, with the converter of the installed llama-cpp-python's sources.
 """
 
 from __future__ import annotations
@@ -21,6 +20,8 @@ import candidates  # noqa: E402
 import report  # noqa: E402
 import scores  # noqa: E402
 
+from cortexbuild.sources.toolchain import find_toolchain  # noqa: E402
+
 DOCUMENT = ROOT / "docs" / "reference" / "quality.md"
 CALIBRATION = ROOT / "cortexbuild" / "quality" / "calibration.txt"
 TOKENS, QUICK_TOKENS = 4096, 2048
@@ -30,7 +31,6 @@ FEWEST = 2.3
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python bench/quality", description=__doc__)
-    parser.add_argument("toolchain", type=Path)
     parser.add_argument("--quick", action="store_true", help="fewer recipes and tokens")
     chosen = parser.parse_args()
     count = QUICK_TOKENS if chosen.quick else TOKENS
@@ -38,7 +38,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="quality-") as folder:
         work = Path(folder)
         judge = scores.Judge(count)
-        start = candidates.prepare(work, CALIBRATION, chosen.toolchain)
+        start = candidates.prepare(work, CALIBRATION, find_toolchain(ROOT))
         mlx = [
             pair(judge, start, name, recipe, candidates.fit_mlx)
             for name, recipe in candidates.fixed_mlx(chosen.quick).items()
