@@ -13,6 +13,7 @@ from typing import Any
 from ..core.digest import Plain
 from ..core.manifest import Model
 from ..core.plan import Goal
+from ..core.resolve import weight_bytes
 from ..version import VERSION
 from .fitted import Choice, fitted
 from .generate import look
@@ -30,7 +31,7 @@ class TargetView:
     `not-built`, or `bad`: built as it should be, and judged not good enough.
 
     `measures` has only numbers, `measured` all that was written down. `tried` are recipes
-    that were no good before this one, with what was wrong. `budget` is in bytes.
+    that were no good before this one, with what was wrong. `budget` is in bytes, of the weights.
     `seconds` is what it took to make all that it stands on, the last time each was made.
     """
 
@@ -45,6 +46,7 @@ class TargetView:
     state: str
     problems: Sequence[str]
     size: int | None
+    weights: int | None
     digest: str | None
     path: str
     files: int
@@ -145,6 +147,7 @@ def _target(project: Project, target: str, goal: Goal, steps: Sequence[Node]) ->
         state=state,
         problems=problems,
         size=built.tree.size if built else None,
+        weights=weight_bytes(built.tree) if built else None,
         digest=built.tree.digest if built else None,
         path=str(project.views.path(target, goal.format)),
         files=len(built.tree.files) if built else 0,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
 from .bridges import planned_format
-from .digest import Plain
+from .digest import Plain, Tree
 from .document import Path, did_you_mean
 from .limits import Limits
 from .lock import Pinned
@@ -26,6 +26,11 @@ BUDGETED = "mlx-fit"
 LENGTHS = frozenset(("tokens", "window"))
 
 WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
+
+
+def weight_bytes(tree: Tree) -> int:
+    """Of the files of a model that are its weights."""
+    return sum(file.size for file in tree.files if file.path.endswith(WEIGHT_FILES))
 
 
 def tool_name(tool: Tool) -> str:
@@ -109,7 +114,7 @@ def candidates(
             choice = choose_mlx(parameters, model, policy.quantization, None, policy.optimization)
         else:
             available = manifest.resources.memory or memory
-            weights = sum(f.size for f in pinned.tree.files if f.path.endswith(WEIGHT_FILES))
+            weights = weight_bytes(pinned.tree)
             choice = choose_integer(weights, available, parameters, policy.auto_quantize)
     except UsageError as error:
         where = manifest.place(*path_of(name))

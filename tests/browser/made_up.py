@@ -67,7 +67,7 @@ def made_up() -> dict[str, Any]:
             "tried": {}, "format": tool,
             "state": {"failed": "not-built", "bad": "bad"}.get(status, "fresh"),
             "problems": ["its KL of 0.029 is over the limit of 0.025"] if status == "bad" else [],
-            "size": size and size * MIB, "digest": size and _sum(label), "files": 9,
+            "size": size and size * MIB, "weights": size and size * MIB, "digest": size and _sum(label), "files": 9,
             "path": f"/home/someone/.cortex/{tool}_models/{model}--{name}",
             "measures": {k: v for k, v in measures.items() if v is not None}, "measured": {},
             "limits": {"max_kl": 0.025} if status == "bad" else {},

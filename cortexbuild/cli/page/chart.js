@@ -34,7 +34,7 @@ function plot(model, targets, width, told) {
   const height = width < 480 ? 300 : 360;
   const frontier = [...model.frontier].filter((point) => known(point.bytes) && known(point.kl))
     .sort((a, b) => a.bytes - b.bytes);
-  const points = targets.map((one) => ({ one, bytes: one.size, kl: one.measures.kl }));
+  const points = targets.map((one) => ({ one, bytes: one.weights ?? one.size, kl: one.measures.kl }));
   const budgets = [...new Set(targets.map((one) => one.budget).filter(known))];
   const limits = [...new Set(targets.map((one) => one.limits.max_kl).filter(known))];
   const area = { x0: CHART.left, x1: width - CHART.right, y0: CHART.top, y1: height - CHART.bottom };
@@ -122,7 +122,7 @@ function axes(svg, area, across, up, taken) {
       draw('text', { x, y: area.y1 + 19, 'text-anchor': 'middle' }, words));
   }
   svg.append(draw('line', { class: 'axis', x1: area.x0, x2: area.x1, y1: area.y1, y2: area.y1 }),
-    draw('text', { x: area.x1, y: area.y1 + 38, 'text-anchor': 'end' }, 'size on disk'),
+    draw('text', { x: area.x1, y: area.y1 + 38, 'text-anchor': 'end' }, 'size of the weights'),
     draw('text', { x: 4, y: 14 }, 'KL, log scale'));
   taken.push({ x: 0, y: 0, width: 84, height: 18 });
 }
