@@ -206,7 +206,7 @@ def test_dark_is_dark(show):
 def test_the_chart_has_the_budget_the_limit_and_the_frontier(show):
     page = show()
     words = page.run("document.querySelector('figure').innerText")
-    assert "the frontier that the search over mixed widths measured" in words
+    assert "the frontier of the best choices of bits" in words
     texts = page.run("[...document.querySelectorAll('figure text')].map((e) => e.textContent)")
     assert "budget 4.9 GiB" in texts and "limit 0.025" in texts and "0" in texts
     line = page.run("document.querySelector('.frontier').getAttribute('d')")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from engines.running import MODEL, run_script
+from workspace import FEW
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -158,6 +161,30 @@ except ToolError as error:
 print(json.dumps({"found": found, "same": same, "refused": refused, "weighted": weighted}))
 """
 )
+
+
+def test_a_budget_of_a_manifest_is_planned_built_and_kept(models):
+    models.write(
+        "cortex.yaml",
+        f"schema: 1\n{FEW}calibration: {{text: builtin:calibration, tokens: 128, window: 128}}\n"
+        f"models:\n  m:\n    source: path:{MODEL}\n    targets:\n"
+        "      t: {fit: {bits: 3}, validate: {max_kl: 1}}\n"
+        "      none: {fit: {memory: 512MiB}}\n",
+    )
+    assert "m:t: what its budget buys is known after" in models.run("plan").stdout
+    models.sync("--until", "measure")
+    planned = json.loads(models.run("plan", "m:t", "--json").stdout)["targets"][0]["fit"]
+    divergences = [point["kl"] for point in planned["frontier"]]
+    assert divergences == sorted(divergences, reverse=True) and len(divergences) > 5
+    assert 0.99 * planned["budget"] < planned["chosen"]["bytes"] <= planned["budget"]
+    said = models.run("plan", "m:none").stdout
+    assert "536870912 bytes are too few: the KV cache of 4096 tokens takes" in said
+    assert models.steps("m:t") == ["m:t/quantize", "m:t/validate"]
+    weights = models.home / "mlx_models" / "m--t" / "model.safetensors"
+    assert weights.stat().st_size <= planned["chosen"]["bytes"]
+    assert models.steps("m:t") == []
+    report = models.run("sync", "m:none", code=1).stderr
+    assert "536870912 bytes are too few" in report
 
 
 def check_budgets(found):
