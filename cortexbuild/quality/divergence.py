@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from .kept import Kept, log_sum_exp
+from .kept import Kept, few_rows, log_sum_exp
 
 TINY = 1e-12
 """Probability that is taken for none: of the tokens that were not kept, by rounding."""
@@ -32,6 +32,10 @@ class Divergence:
     def add(self, source: Kept, scores: NDArray[np.float32], following: Sequence[int]) -> None:
         """Scores of shape (tokens, vocabulary) beside those of the source for the same tokens;
         `following` are the tokens that really come next."""
+        for rows in few_rows(len(scores)):
+            self._add(source[rows], scores[rows], following[rows])
+
+    def _add(self, source: Kept, scores: NDArray[np.float32], following: Sequence[int]) -> None:
         rows = np.arange(len(scores))
         wide = scores.astype(np.float64)
         self.nonfinite += int(wide.size - np.count_nonzero(np.isfinite(wide)))

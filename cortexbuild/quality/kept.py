@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 MOST_KEPT = 4096
 """Scores for each token: 32 KB of a large vocabulary, beyond which almost nothing is likely."""
 
+ROWS = 32
+
 Logits = Callable[[Sequence[int]], NDArray[np.float32]]
 
 
@@ -33,6 +35,10 @@ class Kept:
     total: NDArray[np.float64]
     losses: NDArray[np.float64]
     best: NDArray[np.int64]
+
+    def __getitem__(self, rows: slice) -> Kept:
+        ids = None if self.ids is None else self.ids[rows]
+        return Kept(ids, self.scores[rows], self.total[rows], self.losses[rows], self.best[rows])
 
 
 def keep(folder: Path, tokens: Sequence[int], window: int, logits: Logits) -> Iterator[int]:
@@ -50,8 +56,17 @@ def keep(folder: Path, tokens: Sequence[int], window: int, logits: Logits) -> It
         scores = logits(part)
         if files is None:
             files = _Files(folder, count, scores.shape[1])
-        files.put(start, scores, tokens[start + 1 : start + 1 + len(part)])
+        for rows in few_rows(len(part)):
+            following = tokens[start + rows.start + 1 : start + rows.stop + 1]
+            files.put(start + rows.start, scores[rows], following)
         yield start + len(part)
+
+
+def few_rows(count: int) -> Iterator[slice]:
+    """Rows of scores that are worked on together: in 64 bits, 512 of them would be 600 MB for a
+    vocabulary of 150 thousand, several times over."""
+    for start in range(0, count, ROWS):
+        yield slice(start, min(start + ROWS, count))
 
 
 def windows(folder: Path) -> Iterator[tuple[list[int], list[int], Kept]]:

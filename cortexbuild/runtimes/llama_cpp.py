@@ -101,6 +101,7 @@ class GgufModel:
             raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
 
     def chat(self, message: str) -> str | None:
+        from jinja2 import TemplateError
         from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
         file = self._file
@@ -114,7 +115,7 @@ class GgufModel:
         )
         try:
             return str(write(messages=[{"role": "user", "content": message}]).prompt)
-        except ValueError as error:  # a template may refuse what it is given
+        except (ValueError, TemplateError) as error:  # it may refuse what it is given
             raise ToolError(f"the model's chat template refuses this: {error}") from error
 
 

@@ -36,7 +36,8 @@ def _refer(format_: str, load: Callable[[Path], LoadedModel] | None = None) -> C
         from ..quality.kept import keep
 
         model = (load or find_runtime(format_).load)(run.inputs["model"])
-        if adapters := sorted(role for role in run.inputs if role.startswith("adapter")):
+        numbers = [int(role[7:]) for role in run.inputs if role.startswith("adapter")]
+        if adapters := [f"adapter{number}" for number in sorted(numbers)]:
             from ..runtimes.adapted import adapt
 
             adapt(model, [run.inputs[role] for role in adapters], params.weights)
