@@ -21,9 +21,10 @@ BUILD_TYPE = "urn:cortexbuild:steps:1"
 """The meaning of `externalParameters`: steps as `cortexbuild plan --json` names them."""
 
 
-def statement(project: Project, target: str) -> Mapping[str, Any] | None:
-    """What is known of how a target was made; None when it is not built."""
-    goal, _ = goal_that_counts(project, target)
+def statement(project: Project, target: str, goal: Goal | None = None) -> Mapping[str, Any] | None:
+    """What is known of how a target was made, on the way of a `goal` or of the one that counts;
+    None when it is not built."""
+    goal = goal or goal_that_counts(project, target)[0]
     traces = history(project, goal)
     last = traces.get(goal.model)
     if last is None:

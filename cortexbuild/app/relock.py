@@ -61,6 +61,8 @@ def relock(
     Raises DriftError for what is not pinned when its remote may not be asked.
     """
     upgrade = origins_of(manifest, pins.upgrade)
+    if "*" in pins.upgrade:
+        upgrade |= {manifest.calibration.text}
     sources: dict[str, Pinned] = {}
 
     def pin(origin: str, where: str) -> None:

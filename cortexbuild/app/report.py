@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.candidates import weight_bytes
 from ..core.digest import Plain
 from ..core.manifest import Model
 from ..core.plan import Goal
-from ..core.resolve import weight_bytes
 from ..version import VERSION
 from .fitted import Choice, fitted
 from .generate import look

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core.agenda import Agenda, Ready
@@ -13,7 +13,7 @@ from ..core.events import Emit, Said, StepChanged
 from ..core.lock import Settled
 from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
-from ..core.step import Failure, StepKey
+from ..core.step import Failure, StepId, StepKey
 from ..errors import StoreError
 from .build import AfterFailure, build
 from .climb import Climb
@@ -74,7 +74,7 @@ def sync(
         prepare()
     climbs = [Climb(project, target) for target in scope.targets if scope.until is None]
     climbs = [climb for climb in climbs if climb.goal.otherwise is not None]
-    spared = frozenset().union(*(climb.own_steps() for climb in climbs))
+    spared = _only_tried(project, scope, climbs)
     failed = build(agenda, executor, job_of, emit, after_failure=after_failure, spared=spared)
     keys = {id_: trace.key for id_, trace in agenda.traces.items()}
     ends = {target: (project.plan.goals[target], agenda) for target in scope.targets}
@@ -82,8 +82,6 @@ def sync(
     for climb in climbs:
         made = agenda
         while climb.goal.otherwise is not None and (wrong := climb.wrong(made, failed)):
-            own = climb.own_steps()
-            failed = {id_: failure for id_, failure in failed.items() if id_ not in own}
             climb.up(wrong)
             emit(Said(f"{climb.target}: {climb.said()}"))
             made = project.agenda(Scope((climb.target,), rung=climb.rung))
@@ -91,6 +89,11 @@ def sync(
             failed |= build(made, executor, job_of, emit, after_failure=after_failure, spared=spare)
             keys |= {id_: trace.key for id_, trace in made.traces.items()}
             ends[climb.target] = climb.goal, made
+
+    # What failed on a way that was left is of no matter, unless another target stands on it.
+    stands = [id_ for goal, _ in ends.values() for id_ in (goal.model, *goal.checks)]
+    needed = frozenset(project.plan.chain(stands))
+    failed = {id_: failure for id_, failure in failed.items() if id_ in needed}
 
     synced = [
         _show(project, target, goal, made)
@@ -107,6 +110,14 @@ def sync(
     )
 
 
+def _only_tried(project: Project, scope: Scope, climbs: Sequence[Climb]) -> frozenset[StepId]:
+    """Steps whose failure need not stop a build: targets that want them have other ways."""
+    climbing = {climb.target for climb in climbs}
+    others = tuple(target for target in scope.targets if target not in climbing)
+    needed = project.plan.chain(project.plan.ends(replace(scope, targets=others, force="")))
+    return frozenset().union(*(climb.own_steps() for climb in climbs)).difference(needed)
+
+
 def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
     path = project.views.path(target, goal.format)
     if not agenda.is_done(goal):
@@ -117,13 +128,14 @@ def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
     trace = agenda.traces.get(goal.model)
     if trace is not None and (differs := difference(project, target, trace)):
         return Synced(target, path, tree, (differs,), code=6)
-    if not wrong and not project.views.is_whole(target, goal.format, tree):
+    moved = not wrong and not project.views.is_whole(target, goal.format, tree)
+    if moved:
         try:
             project.views.show(target, goal.format, tree)
         except StoreError as error:
             wrong.append(str(error))
-    noted = project.views.has_note(target, goal.format) and not agenda.has_run(goal.model)
-    if not wrong and not noted:
-        found = statement(project, target)
+    old = moved or agenda.has_run(goal.model) or not project.views.has_note(target, goal.format)
+    if not wrong and old:
+        found = statement(project, target, goal)
         project.views.note(target, goal.format, json.dumps(found, indent=1) + "\n")
     return Synced(target, path, tree, tuple(wrong))

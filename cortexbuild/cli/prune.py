@@ -31,5 +31,9 @@ def prune(project: Project) -> Sequence[str]:
 
 
 def _now(project: Project) -> frozenset[str]:
-    paths = [project.views.path(name, goal.format) for name, goal in project.plan.goals.items()]
+    paths = [
+        project.views.path(name, rung.format)
+        for name, goal in project.plan.goals.items()
+        for rung in goal.rungs()
+    ]
     return frozenset(path.relative_to(wire.home()).as_posix() for path in paths)

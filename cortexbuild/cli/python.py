@@ -23,7 +23,7 @@ from ..core.plan import Scope
 from ..core.ports import LoadedModel, Sampling
 from ..errors import BuildFailed, StoreError
 from . import wire, words
-from .beside import keep_last, keep_run, read_run, write_lock
+from .beside import keep_last, keep_run, read_lock, read_run, write_lock
 from .prune import note_views
 
 
@@ -115,9 +115,10 @@ def run_sync(
 
 def keep_settled(project: Project, outcome: Outcome) -> None:
     """Lock where targets that have several ways ended, so that none is searched again."""
-    settled = {**project.lock.settled, **outcome.settled}
-    if settled != project.lock.settled:
-        write_lock(project.root, replace(project.lock, settled=settled))
+    lock = read_lock(project.root) or project.lock  # another command may have written it meanwhile
+    settled = {**lock.settled, **outcome.settled}
+    if settled != lock.settled:
+        write_lock(project.root, replace(lock, settled=settled))
 
 
 def check_room(project: Project, scope: Scope) -> None:
@@ -140,7 +141,7 @@ def check_room(project: Project, scope: Scope) -> None:
 def raise_if_failed(outcome: Outcome) -> None:
     failed = {label: failure.message for label, failure in outcome.failed.items()}
     for one in outcome.targets:
-        if one.wrong and one.tree is not None:
+        if one.wrong and (one.tree is not None or not outcome.failed):
             failed[one.target] = "; ".join(one.wrong)
     if failed:
         # When several apply: wrong bytes, a failed step, the network, a lock that was not obtained.

@@ -72,6 +72,8 @@ class Target(Entry):
             raise ValueError("it has no `recipe:`")
         if self.recipe and self.escalate:
             raise ValueError("`recipe:` and `escalate:` exclude each other")
+        if self.fit is not None and self.escalate:
+            raise ValueError("`fit:` and `escalate:` exclude each other")
         for number, recipe in enumerate(self.escalate):
             if recipe in self.escalate[:number]:
                 raise ValueError(f"`escalate:` names `{recipe}` twice")

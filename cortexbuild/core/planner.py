@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .bridges import planned_format
+from .candidates import Candidate, candidates, limits_of
 from .digest import Plain, digest_value
 from .draft import Draft
 from .licences import check_licences
@@ -14,7 +15,7 @@ from .manifest import Manifest, Model, Target
 from .plan import Goal, Plan
 from .ports import Toolbox
 from .recipe import Recipe
-from .resolve import Candidate, candidates, limits_of, recipe_of, route_of
+from .resolve import recipe_of, route_of
 from .walk import Walk
 
 

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from ..errors import ManifestError, UsageError
 from .bridges import planned_format
-from .digest import Plain, Tree
-from .document import Path, did_you_mean
-from .limits import Limits
+from .candidates import candidates, path_of
+from .digest import Plain
+from .document import did_you_mean
 from .lock import Pinned
 from .manifest import Manifest, Target
-from .policy import INTEGER_RECIPES, choose_integer, choose_mlx
+from .policy import INTEGER_RECIPES
 from .ports import Tool, Toolbox
 from .recipe import Recipe
 from .roles import CALIBRATION, TEXT
 from .routes import Route, find_route
 from .step import Kind
 
-BUDGETED = "mlx-fit"
-"""What `auto` stands for where a target has a budget."""
-
 LENGTHS = frozenset(("tokens", "window"))
-
-WEIGHT_FILES = (".safetensors", ".bin", ".pth", ".gguf", ".npz")
-
-
-def weight_bytes(tree: Tree) -> int:
-    """Of the files of a model that are its weights."""
-    return sum(file.size for file in tree.files if file.path.endswith(WEIGHT_FILES))
 
 
 def tool_name(tool: Tool) -> str:
@@ -66,11 +55,6 @@ def tools_of(
     return found
 
 
-def path_of(name: str) -> Path:
-    model, _, target = name.partition(":")
-    return ("models", model, "targets", target)
-
-
 def recipe_of(
     manifest: Manifest, recipes: Mapping[str, Recipe], name: str, target: Target
 ) -> Recipe:
@@ -82,68 +66,6 @@ def recipe_of(
             hint=did_you_mean(target.recipe, list(recipes), "`recipes/` has the known ones"),
         )
     return recipe
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A target with the recipe that it is to be built by, and `why` that one."""
-
-    target: Target
-    why: str = ""
-
-
-def candidates(
-    manifest: Manifest, name: str, target: Target, pinned: Pinned, memory: int
-) -> Sequence[Candidate]:
-    """What `auto`, `auto-int` or a ladder stands for: what to build, and what instead if that is
-    no good."""
-    if target.escalate:
-        return _rungs(manifest, name, target)
-    if target.fit is not None:
-        recipe = BUDGETED if target.recipe in ("", "auto") else target.recipe
-        settings = {**target.fit.model_dump(exclude_none=True), **target.set}
-        return [Candidate(target.model_copy(update={"recipe": recipe, "set": settings}))]
-    if target.recipe not in ("auto", "auto-int"):
-        return [Candidate(target)]
-    counted = pinned.facts.get("parameters")
-    parameters = counted if isinstance(counted, int) else None
-    policy = manifest.policy
-    try:
-        if target.recipe == "auto":
-            model = name.partition(":")[0]
-            choice = choose_mlx(parameters, model, policy.quantization, None, policy.optimization)
-        else:
-            available = manifest.resources.memory or memory
-            weights = weight_bytes(pinned.tree)
-            choice = choose_integer(weights, available, parameters, policy.auto_quantize)
-    except UsageError as error:
-        where = manifest.place(*path_of(name))
-        raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
-    why = f"{target.recipe} chose {choice.recipe}: {choice.reason}"
-    found = [Candidate(target.model_copy(update={"recipe": choice.recipe}), why)]
-    if choice.rule == "int4":  # as Cortex does
-        instead = target.model_copy(update={"recipe": "int8"})
-        found.append(Candidate(instead, f"{target.recipe} fell back to int8: int4 was no good"))
-    return found
-
-
-def limits_of(manifest: Manifest, target: Target) -> Limits:
-    """A target's limits, and those for all where it has none of its own."""
-    return target.limits.over(manifest.limits)
-
-
-def _rungs(manifest: Manifest, name: str, target: Target) -> Sequence[Candidate]:
-    if limits_of(manifest, target) == Limits():
-        raise ManifestError(
-            f"{name}: `escalate:` needs limits, and there are none",
-            where=manifest.place(*path_of(name), "escalate"),
-            hint="say when a model is good enough, such as `validate: {max_kl: 0.02}`",
-        )
-    names = ", then ".join(target.escalate)
-    return [
-        Candidate(target.model_copy(update={"recipe": recipe}), f"tries {names}")
-        for recipe in target.escalate
-    ]
 
 
 def route_of(
@@ -190,6 +112,13 @@ def _check_settings(target: Target, route: Route, manifest: Manifest, name: str)
             f"recipe `{target.recipe}` has its bits, and chooses none by a budget",
             where=manifest.place(*path_of(name), "fit"),
             hint="recipes that do are `mlx-fit` and `gguf-fit`",
+        )
+    said = {*target.set, *(name for leg in route.legs for name in leg.settings)}
+    if {"memory", "bits", "kv"} <= set(known) and not said & {"memory", "bits"}:
+        raise ManifestError(
+            f"recipe `{target.recipe}` chooses its bits by a budget, and there is none",
+            where=manifest.place(*path_of(name)),
+            hint="add one, such as `fit: {memory: 8GiB}` or `fit: {bits: 4.5}`",
         )
     for setting in target.set:
         if setting not in known:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from .bridges import Leg
+from .candidates import path_of
 from .digest import Plain, plain_number
 from .document import Path, validate
 from .draft import Draft
@@ -13,7 +14,6 @@ from .manifest import Manifest, Model, Target
 from .params import Params
 from .ports import Tool, Toolbox
 from .recipe import Recipe
-from .resolve import path_of
 from .roles import ADAPTERS, CALIBRATION, FACTS, MODEL, SOURCE, TEXT, TOOLCHAIN
 from .routes import Route
 from .sides import Side

@@ -27,16 +27,23 @@ def tokens_per_second(model: LoadedModel, prompt: str) -> float | None:
     return count / seconds if count > 0 else None
 
 
-def forget_peak() -> None:
-    """Let `peak_memory` begin anew, where the system can: on Linux (proc(5), clear_refs)."""
+def forget_peak() -> int:
+    """Let the peak begin anew where the system can: on Linux (proc(5), clear_refs). Gives what it
+    is now."""
     if sys.platform == "linux":
         with suppress(OSError):  # a container may forbid it
             Path("/proc/self/clear_refs").write_text("5")
+    return _peak()
 
 
-def peak_memory() -> int:
-    """The most bytes that this process had in memory since the last `forget_peak`, or since it
-    began where that can do nothing."""
+def peak_memory(before: int) -> int | None:
+    """The most bytes that this process had in memory since `forget_peak` gave `before`; None when
+    it had more earlier, and the system cannot forget that."""
+    now = _peak()
+    return now if now > before else None
+
+
+def _peak() -> int:
     if sys.platform == "linux":
         for line in Path("/proc/self/status").read_text().splitlines():
             if line.startswith("VmHWM:"):

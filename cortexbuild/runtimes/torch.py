@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling
+from ..errors import ToolError
 from .pieces import text_pieces
 from .pretrained import load_exact, load_model, load_tokenizer, quiet
 from .prompting import prompt_of, templated
@@ -44,7 +45,13 @@ class TorchModel:
         model = self.exact()
         with torch.inference_mode():
             ids = torch.tensor([list(tokens)], device=model.device)
-            scores = model(input_ids=ids).logits[0]
+            try:
+                scores = model(input_ids=ids).logits[0]
+            except IndexError as error:  # its table of positions is shorter
+                raise ToolError(
+                    f"a window of {len(tokens)} tokens does not fit the model",
+                    hint="choose a smaller `window`",
+                ) from error
         found: NDArray[np.float32] = scores.float().cpu().numpy()
         return found
 

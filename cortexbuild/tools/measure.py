@@ -68,39 +68,44 @@ def _measure(run: Run, format_: str) -> None:
     from ..quality.divergence import rounded_to
 
     text = evaluation_text(run)
-    forget_peak()
+    before = forget_peak()
     model = find_runtime(format_).load(run.inputs["model"])
     pace = tokens_per_second(model, text[:PROMPT])
+    memory = peak_memory(before)  # and not of what else is looked at here
     bad = nonfinite(run.inputs["model"])
+    scores, vocabulary = _compare_scores(run, model)
     measured = {
         "tokens_per_second": rounded_to(pace or 0.0, 4),
-        "memory_bytes": peak_memory(),  # before the weights are dequantized to be compared
+        "memory_bytes": memory,
         "nonfinite_weights": bad.count,
         "nonfinite_first": bad.first,
-        **_compare_scores(run, model),
-        "tokenizer": _compare_tokenizers(run, model, text),
+        **scores,
+        "tokenizer": _compare_tokenizers(run, model, text, vocabulary),
         "weights": COMPUTED[format_],
     }
     (run.out / "measures.json").write_text(json.dumps(measured, indent=1, sort_keys=True) + "\n")
 
 
-def _compare_scores(run: Run, model: LoadedModel) -> Mapping[str, object]:
+def _compare_scores(run: Run, model: LoadedModel) -> tuple[Mapping[str, object], int]:
+    """Also how many tokens have a score."""
     from ..quality.divergence import Divergence
     from ..quality.kept import windows
 
-    divergence, done = Divergence(), 0
+    divergence, done, width = Divergence(), 0, 0
     for tokens, following, kept in windows(run.inputs["reference"]):
         scores = model.logits(tokens)
         least = kept.scores.shape[1] if kept.ids is None else int(kept.ids.max()) + 1
         if scores.shape[1] < least or (kept.ids is None and scores.shape[1] > least):
             raise ToolError(f"it scores {scores.shape[1]} tokens, and its source {least}")
         divergence.add(kept, scores, following)
-        done += len(tokens)
+        done, width = done + len(tokens), scores.shape[1]
         run.progress(done, done)
-    return divergence.measures()
+    return divergence.measures(), width
 
 
-def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str, object]:
+def _compare_tokenizers(
+    run: Run, model: LoadedModel, text: str, vocabulary: int
+) -> Mapping[str, object]:
     """The built model must see the same tokens as its source, and the text must come back."""
     from transformers import AutoTokenizer
 
@@ -109,8 +114,7 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     ):
         return {"tokens": len(model.encode(text)), "compared": False, "first_difference": None}
     with tempfile.TemporaryDirectory() as folder:
-        for path in run.inputs["source"].iterdir():
-            shutil.copy(path, folder)
+        shutil.copytree(run.inputs["source"], folder, dirs_exist_ok=True)
         # The class of a tokenizer may be named by the model's configuration alone.
         if (config := run.inputs["model"] / "config.json").exists():
             shutil.copy(config, folder)
@@ -123,7 +127,7 @@ def _compare_tokenizers(run: Run, model: LoadedModel, text: str) -> Mapping[str,
     return {
         "tokens": len(got),
         "first_difference": differs[0] if differs else None,
-        "added_token": _first_other(source, model),
+        "added_token": _first_other(source, model, vocabulary),
         "same_chat": None if chat is None else _chat(lambda: model.chat(CHAT)) == chat,
         "text_comes_back": source.decode(expected, skip_special_tokens=True).strip()
         == text.strip(),
@@ -138,12 +142,15 @@ def _chat(write: Callable[[], str | None]) -> str | None:
         return None
 
 
-def _first_other(source: Any, model: LoadedModel) -> str | None:
+def _first_other(source: Any, model: LoadedModel, vocabulary: int) -> str | None:
     """The first added token of the source that is not one token to the built model.
 
-    What stands around it may differ: llama.cpp reads a space after one, with SentencePiece.
+    What stands around it may differ: llama.cpp reads a space after one, with SentencePiece, and
+    spaces for Gemma's tokens of nothing else. A token that has no score is not in the model.
     """
     for token, number in sorted(source.get_added_vocab().items()):
+        if number >= vocabulary or not token.strip("▁ \t\n"):
+            continue
         if number not in model.encode(token, whole=False):
             return str(token)
     return None

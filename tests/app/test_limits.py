@@ -132,6 +132,55 @@ def test_a_recipe_that_fails_is_a_rung_like_another(measured):
     assert lock(measured)["settled"]["m:t"]["tried"] == {"three": "ValueError: no scissors"}
 
 
+def test_a_failure_that_a_ladder_left_behind_still_stops_another_target(measured):
+    measured.write("recipes/three.yaml", RECIPE.format(keep=3, says="{}", fail="raise"))
+    measured.write("cortex.yaml", LADDER % 0.1 + "      u: {recipe: three}\n")
+    said = measured.run("sync", code=1).stderr
+    assert "no scissors" in said and "five is tried instead" in said
+    assert measured.text() == "HELLO" and not measured.view("m--u").exists()
+
+
+def test_two_ladders_that_share_a_failing_step_both_climb(measured):
+    measured.write("recipes/three.yaml", RECIPE.format(keep=3, says="{}", fail="raise"))
+    other = "      u: {escalate: [three, eight], validate: {max_kl: 0.1}}\n"
+    measured.write("cortex.yaml", LADDER % 0.1 + other)
+    measured.run("sync")
+    assert (measured.text(), measured.text("m--u")) == ("HELLO", "HELLO WO")
+    assert {t: e["recipe"] for t, e in lock(measured)["settled"].items()} == {
+        "m:t": "five", "m:u": "eight",
+    }  # fmt: skip
+
+
+def test_what_was_locked_meanwhile_stays(measured):
+    measured.write("cortex.yaml", LADDER % 0.1)
+    slow = RECIPE.format(keep=5, says='{"kl": 0.05}', fail="").replace(
+        "keep: 5", "keep: 5, sleep: 2"
+    )
+    measured.write("recipes/five.yaml", slow)
+    with measured.start("sync") as running:
+        while not (measured.home / "cutting").exists():
+            assert running.poll() is None
+        lines = (measured.root / "cortex.lock").read_text()
+        now = lines.replace(
+            '"tools":{', '"tools":{\n"x/convert/y":{"engine":{},"name":"x","revision":1},'
+        )
+        (measured.root / "cortex.lock").write_text(now)
+        running.communicate()
+    assert running.returncode == 0
+    assert "x/convert/y" in lock(measured)["tools"] and "m:t" in lock(measured)["settled"]
+
+
+def test_provenance_is_of_what_is_shown_and_prune_leaves_it(measured):
+    def recipe():
+        made = json.loads((measured.home / "quantized_models/m--t.provenance.json").read_text())
+        return made["predicate"]["buildDefinition"]["externalParameters"]["recipe"]
+
+    for limit, expected in ((0.1, "five"), (0.01, "eight"), (0.1, "five"), (0.9, "three")):
+        measured.write("cortex.yaml", LADDER % limit)
+        measured.run("sync", "--prune")
+        assert recipe() == expected and measured.view().exists()
+
+
 def test_a_target_that_is_no_ladder_any_more_leaves_no_trace_in_the_lock(measured):
     measured.write("cortex.yaml", LADDER % 0.1)
     measured.sync()
@@ -145,6 +194,11 @@ def test_a_target_that_is_no_ladder_any_more_leaves_no_trace_in_the_lock(measure
         ("{escalate: [three, five]}", "cortex.yaml:5:19: m:t: `escalate:` needs limits"),
         ("{recipe: three, escalate: [five]}", "`recipe:` and `escalate:` exclude each other"),
         ("{set: {keep: 3}}", "it has no `recipe:`"),
+        ("{recipe: mlx-fit}", "chooses its bits by a budget, and there is none"),
+        (
+            "{escalate: [three], fit: {bits: 4}, validate: {max_kl: 1}}",
+            "`fit:` and `escalate:` exclude each other",
+        ),
         ("{escalate: [three, three], validate: {max_kl: 1}}", "`escalate:` names `three` twice"),
         ("{escalate: [three, fve], validate: {max_kl: 1}}", "no recipe `fve`"),
         ("{recipe: three, validate: {max_lk: 1}}", "did you mean `max_kl`?"),

@@ -134,7 +134,7 @@ def test_a_budget_goes_by_sensitivities_that_all_budgets_share():
         ({"recipe": "mlx-4bit", "fit": {"bits": 4}}, "has its bits, and chooses none by a budget"),
         ({"fit": {"bits": 4, "memory": "1GiB"}}, "it needs either `memory:` or `bits:`"),
         ({"fit": {}}, "it needs either `memory:` or `bits:`"),
-        ({"recipe": "mlx-fit", "set": {"tokens": 9}}, "no step of recipe `mlx-fit` has a setting"),
+        ({"fit": {"bits": 4}, "set": {"tokens": 9}}, "no step of recipe `mlx-fit` has a setting"),
     ],
 )
 def test_a_budget_that_makes_no_sense_is_refused(target, said):
