@@ -65,7 +65,8 @@ def sync(
     When the scope ends early, a target that is not complete is left out of the outcome.
     """
     for target in scope.targets:
-        project.views.check_ours(target, project.plan.goals[target].format)
+        for goal in project.plan.goals[target].rungs():
+            project.views.check_ours(target, goal.format)
     agenda = project.agenda(scope)
     for id_ in project.plan.chain(project.plan.ends(scope)):
         if agenda.state(id_) in ("fresh", "unneeded"):
