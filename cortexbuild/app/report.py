@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.agenda import Agenda
 from ..core.candidates import weight_bytes
 from ..core.digest import Plain
 from ..core.manifest import Model
 from ..core.plan import Goal
 from ..version import VERSION
-from .fitted import Choice, fitted
-from .generate import look
+from .fitted import Choice, Fitted, fitted
+from .generate import Built, look
 from .graph import Node, nodes
 from .holdings import Bytes, SourceView, licence_of, sources, stored_bytes
 from .measured import goal_that_counts, measures_of, numbers, problems_of
@@ -94,10 +95,17 @@ class Report:
 
 
 def report(project: Project, names: Sequence[str], last: LastRun, at: str) -> Report:
-    goals = {name: goal_that_counts(project, name)[0] for name in names}
+    counted = {name: goal_that_counts(project, name) for name in names}
+    goals = {name: goal for name, (goal, _) in counted.items()}
+    fits = {
+        name: fitted(project, goals.get(name, goal)) for name, goal in project.plan.goals.items()
+    }
     steps = nodes(project, names, goals, last)
-    targets = [_target(project, name, goals[name], steps) for name in names]
-    shown = [built.tree.files for name in names if (built := look(project, name))]
+    built = {name: look(project, name) for name in names}
+    targets = [
+        _target(project, name, *counted[name], built[name], fits[name], steps) for name in names
+    ]
+    shown = [one.tree.files for one in built.values() if one]
     states = Counter(target.state for target in targets)
     return Report(
         project=project.root.name,
@@ -105,7 +113,7 @@ def report(project: Project, names: Sequence[str], last: LastRun, at: str) -> Re
         cortexbuild=VERSION,
         summary={"targets": dict(states), "steps": dict(Counter(node.status for node in steps))},
         last_run=_last_run(last, steps),
-        models=_models(project, targets),
+        models=_models(project, targets, fits),
         targets=targets,
         steps=steps,
         sources=sources(project, steps),
@@ -119,20 +127,26 @@ def _last_run(last: LastRun, steps: Sequence[Node]) -> Mapping[str, Any] | None:
     return {"at": last.at, "steps": counts} if ran else None
 
 
-def _target(project: Project, target: str, goal: Goal, steps: Sequence[Node]) -> TargetView:
+def _target(
+    project: Project,
+    target: str,
+    goal: Goal,
+    agenda: Agenda,
+    built: Built | None,
+    fits: Fitted | None,
+    steps: Sequence[Node],
+) -> TargetView:
     model, _, name = target.partition(":")
     entry = project.manifest.models[model].targets[name]
-    counted, agenda = goal_that_counts(project, target)
     measured: dict[str, Any] = {}
-    for found in measures_of(project, agenda, counted):
+    for found in measures_of(project, agenda, goal):
         measured |= found
-    problems = list(problems_of(project, agenda, counted))
-    built = look(project, target)
-    if agenda.is_done(counted) and problems:
+    problems = list(problems_of(project, agenda, goal))
+    if agenda.is_done(goal) and problems:
         state = "bad"
     else:
         state = "not-built" if built is None else "stale" if built.stale else "fresh"
-    settled, fits = project.lock.settled.get(target), fitted(project, goal)
+    settled = project.lock.settled.get(target)
     chain = set(project.plan.chain((goal.model, *goal.checks)))
     spent = [n.seconds for n in steps if n.id in chain and n.seconds is not None]
     return TargetView(
@@ -168,15 +182,17 @@ def _licences(project: Project, model: Model) -> list[str]:
     return list(dict.fromkeys(licence_of(project.lock, origin) for origin in origins))
 
 
-def _frontier(project: Project, model: str) -> Sequence[Choice]:
+def _frontier(fits: Mapping[str, Fitted | None], model: str) -> Sequence[Choice]:
     """Of the first target of a model that has one."""
-    for target, goal in project.plan.goals.items():
-        if target.partition(":")[0] == model and (fits := fitted(project, goal)) and fits.frontier:
-            return fits.frontier
+    for target, found in fits.items():
+        if target.partition(":")[0] == model and found and found.frontier:
+            return found.frontier
     return ()
 
 
-def _models(project: Project, targets: Sequence[TargetView]) -> list[ModelView]:
+def _models(
+    project: Project, targets: Sequence[TargetView], fits: Mapping[str, Fitted | None]
+) -> list[ModelView]:
     views = []
     for name in dict.fromkeys(target.model for target in targets):
         entry = project.manifest.models[name]
@@ -193,7 +209,7 @@ def _models(project: Project, targets: Sequence[TargetView]) -> list[ModelView]:
                 facts=facts,
                 size=pinned.tree.size if pinned else None,
                 targets=[target.target for target in targets if target.model == name],
-                frontier=_frontier(project, name),
+                frontier=_frontier(fits, name),
             )
         )
     return views

@@ -47,7 +47,9 @@ def merge(run: Run, params: MergeParams) -> None:
     if found is None or found.format != "safetensors":
         raise ToolError("adapters are merged into safetensors weights, and these are others")
     tensors = read_safetensors(files, found).tensors
-    roles = _roles(run)
+    roles = adapter_roles(run)
+    if not roles:
+        raise ToolError("there is no adapter to merge")
     scales = params.weights or (1.0,) * len(roles)
     if len(scales) != len(roles):
         raise ToolError(
@@ -68,10 +70,9 @@ def engine() -> Mapping[str, str]:
     return versions("torch")
 
 
-def _roles(run: Run) -> Sequence[str]:
+def adapter_roles(run: Run) -> Sequence[str]:
+    """The roles of a model's adapters, in the order of the manifest."""
     numbers = [int(role[7:]) for role in run.inputs if re.fullmatch(r"adapter\d+", role)]
-    if not numbers:
-        raise ToolError("there is no adapter to merge")
     return [f"adapter{number}" for number in sorted(numbers)]
 
 

@@ -17,6 +17,7 @@ from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
 from ..formats.fitting import FitParams, predicted_bytes, weight_budget
+from .curvature import calibration_text
 from .mlx import copy_others, engine, refuse_quantized
 
 
@@ -44,7 +45,7 @@ def fit(run: Run, params: MlxFitParams) -> None:
 
 
 def _windows(tokenizer: Any, run: Run, params: MlxFitParams) -> list[list[int]]:
-    text = "".join(path.read_text() for path in sorted(run.inputs["calibration"].iterdir()))
+    text = calibration_text(run.inputs["calibration"])
     tokens = list(tokenizer.encode(text))[: params.tokens]
     window = min(params.window, len(tokens))
     if window < 2:

@@ -18,6 +18,7 @@ from ..core.step import Kind
 from ..errors import ToolError
 from ..runtimes import find_runtime
 from . import gguf, int4, int8, mlx
+from .lora import adapter_roles
 from .measure import evaluation_text
 from .torch import versions
 
@@ -36,8 +37,7 @@ def _refer(format_: str, load: Callable[[Path], LoadedModel] | None = None) -> C
         from ..quality.kept import keep
 
         model = (load or find_runtime(format_).load)(run.inputs["model"])
-        numbers = [int(role[7:]) for role in run.inputs if role.startswith("adapter")]
-        if adapters := [f"adapter{number}" for number in sorted(numbers)]:
+        if adapters := adapter_roles(run):
             from ..runtimes.adapted import adapt
 
             adapt(model, [run.inputs[role] for role in adapters], params.weights)
