@@ -51,7 +51,13 @@ class DriftError(CortexError):
 
 
 class RemoteError(CortexError):
+    """`passing` says that the same may work in a moment."""
+
     exit_code = 5
+
+    def __init__(self, message: str, *, hint: str = "", passing: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.passing = passing
 
 
 class IntegrityError(CortexError):

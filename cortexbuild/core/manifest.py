@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from .address import Address
 from .amount import Bytes
 from .document import Document, Entry
 from .limits import Limits
 from .origin import Origin
+from .publickey import PublicKeyText
 from .texts import Calibration, Evaluation, text_alone
 
 
@@ -125,6 +127,35 @@ class Licenses(Entry):
     ] = ()
 
 
+def _addresses(value: Any) -> Any:
+    """`[s3://a/b]` is short for `[{url: s3://a/b}]`."""
+    if not isinstance(value, list):
+        return value
+    return [{"url": item} if isinstance(item, str) else item for item in value]
+
+
+class Cache(Entry):
+    """What is shared with other machines. Remotes are asked in this order.
+
+    `salt` is part of every key: another one disowns all that was ever shared.
+    """
+
+    remotes: Annotated[
+        tuple[Address, ...],
+        BeforeValidator(_addresses, json_schema_input_type=list[str | Address]),
+        Field(strict=False, description="shared caches, asked in this order"),
+    ] = ()
+    salt: Annotated[str, Field(description="part of every key")] = ""
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Self:
+        names = [remote.name for remote in self.remotes]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise ValueError(f"two remotes are called `{name}`: give one another `name:`")
+        return self
+
+
 def _targets(value: Any) -> Any:
     """`[mlx-4bit]` is short for `{mlx-4bit: {recipe: mlx-4bit}}`."""
     if not isinstance(value, list):
@@ -181,6 +212,11 @@ class Manifest(Document):
     policy: Policy = Policy()
     resources: Resources = Resources()
     licenses: Licenses = Licenses()
+    cache: Cache = Cache()
+    trust: Annotated[
+        tuple[PublicKeyText, ...],
+        Field(strict=False, description="public keys, `name:BASE64`, of who may fill the cache"),
+    ] = ()
     models: Annotated[Mapping[Name, Model], Field(min_length=1)]
 
     def targets(self) -> Iterator[tuple[str, Model, Target]]:

@@ -1,0 +1,102 @@
+"""Where a shared cache is, and how it is reached."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from .document import Entry
+
+SCHEMES = ("file", "http", "https", "s3", "gs", "az")
+
+
+def _a_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in SCHEMES or not (parts.netloc or parts.path.strip("/")):
+        raise ValueError(
+            "a remote is written `file:///folder`, `https://host/path`, `s3://bucket/prefix`, "
+            "`gs://bucket/prefix` or `az://container/prefix`"
+        )
+    if parts.scheme == "file" and (parts.netloc or not parts.path.startswith("/")):
+        raise ValueError("a folder is written with its whole path: `file:///mnt/models`")
+    if parts.password is not None or parts.username is not None:
+        raise ValueError("no passwords in cortex.yaml: see docs/guides for where they are kept")
+    if parts.query or parts.fragment:
+        raise ValueError("a remote's address has no `?` and no `#`")
+    return text.rstrip("/")
+
+
+class Address(Entry):
+    """A remote, as cortex.yaml lists it. `scheme`, `host` and `path` are the parts of its url.
+
+    `ca`, `endpoint`, `region` and `path_style` are for the schemes that know them; a folder alone
+    can be `unsigned`.
+    """
+
+    url: Annotated[
+        str,
+        AfterValidator(_a_url),
+        Field(
+            description="file:///FOLDER, http(s)://HOST/PATH, s3://, gs:// or az://BUCKET/PREFIX"
+        ),
+    ]
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]*)?$",
+            description="what messages and `--cache` call it; made from the url if left out",
+        ),
+    ] = ""
+    unsigned: Annotated[
+        bool, Field(description="believe whoever can write to this folder; only for file://")
+    ] = False
+    ca: Annotated[
+        str | None, Field(description="certificates (PEM) to believe, relative to cortex.yaml")
+    ] = None
+    endpoint: Annotated[str | None, Field(description="of an S3 that is not Amazon's")] = None
+    region: Annotated[str | None, Field(description="of an S3 bucket")] = None
+    path_style: Annotated[
+        bool, Field(description="S3 with the bucket in the path and not in the host's name")
+    ] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        if isinstance(value, dict) and not value.get("name") and isinstance(value.get("url"), str):
+            return {**value, "name": _name_of(value["url"])}
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Address:
+        if self.name == "local" or self.name == "remote":
+            raise ValueError(f"a remote cannot be called `{self.name}`: `--cache` has that word")
+        if self.unsigned and self.scheme != "file":
+            raise ValueError("only a file:// remote can be `unsigned`: sign what is pushed")
+        if self.scheme != "s3":
+            for field in ("endpoint", "region"):
+                if getattr(self, field) is not None:
+                    raise ValueError(f"`{field}` is for s3:// remotes")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def host(self) -> str:
+        """The host of an http address, with its port; else the bucket or container."""
+        return urlsplit(self.url).netloc
+
+    @property
+    def path(self) -> str:
+        """What stands after the host, with a leading `/` if there is anything."""
+        return urlsplit(self.url).path
+
+
+def _name_of(url: str) -> str:
+    parts = urlsplit(url)
+    last = parts.netloc.partition(":")[0] or parts.path.rstrip("/").rpartition("/")[2]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or parts.scheme
