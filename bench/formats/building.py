@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cortexbuild.app.build import After
 from cortexbuild.app.project import Project
 from cortexbuild.app.sync import Outcome
-from cortexbuild.cli.python import open_manifest, run_sync
+from cortexbuild.cli.python import open_manifest
+from cortexbuild.cli.syncing import SyncOptions, run_sync
 from cortexbuild.core.plan import Scope
 from cortexbuild.errors import ManifestError
 
@@ -79,7 +81,7 @@ def build(work: Path, source: Source, targets: Mapping[str, Target]) -> dict[str
     if planned:
         project = _open(folder, source, planned)
         scope = Scope(project.plan.select(()))
-        outcome = run_sync(project, scope, None, lambda _event: None, after_failure="go-on")
+        outcome = run_sync(project, scope, lambda _event: None, SyncOptions(after=After("go-on")))
         results |= _results(source, project, outcome)
     return {name: results[name] for name in targets}
 

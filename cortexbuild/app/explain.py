@@ -12,7 +12,7 @@ from ..core.plan import Scope
 from ..core.step import Difference, Kind, Step, StepId, StepKey, Trace, explain, spec_digest
 from .project import Project
 
-State: TypeAlias = Literal["fresh", "will-run", "may-run"]
+State: TypeAlias = Literal["fresh", "remote", "will-run", "may-run"]
 Code: TypeAlias = Literal[
     "never-built", "source-moved", "input-changed", "param-changed", "tool-changed",
     "kind-version-changed", "salt-changed", "output-missing", "forced",
@@ -70,7 +70,8 @@ def outlook(project: Project, scope: Scope) -> list[Outlook]:
             continue
         state = _state(agenda, id_, ever_done=spec_digest(step.spec) in known)
         sizes[id_] = _size(project, agenda, id_, step, sizes)
-        reasons = _reasons(project, agenda, id_, step) if state != "fresh" else []
+        runs = state in ("will-run", "may-run")
+        reasons = _reasons(project, agenda, id_, step) if runs else []
         if id_ in forced:
             reasons = [Reason("forced", "is forced to")]
         tree = agenda.tree(id_)
@@ -141,7 +142,7 @@ def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[
         elif tree is not None:
             known[role] = tree
     reasons = []
-    now = _without_unknown(step, known)
+    now = _without_unknown(step, known, project.manifest.cache.salt)
     for difference in explain(now, {**last.ingredients, "inputs": _only(last.ingredients, known)}):
         reasons.append(_reason(project, step, difference))
     for role in unknown:
@@ -151,9 +152,9 @@ def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[
     return reasons
 
 
-def _without_unknown(step: Step, known: Mapping[str, Tree]) -> Mapping[str, Plain]:
+def _without_unknown(step: Step, known: Mapping[str, Tree], salt: str) -> Mapping[str, Plain]:
     inputs = {role: item for role, item in step.inputs.items() if role in known}
-    return replace(step, inputs=inputs).ingredients(known)
+    return replace(step, inputs=inputs).ingredients(known, salt)
 
 
 def _only(ingredients: Mapping[str, Plain], known: Mapping[str, Tree]) -> dict[str, Plain]:

@@ -14,7 +14,7 @@ from .history import history
 from .project import Project
 from .ran import LastRun
 
-Status: TypeAlias = Literal["cached", "built", "failed", "skipped", "will-run", "may-run"]
+Status: TypeAlias = Literal["cached", "built", "failed", "skipped", "remote", "will-run", "may-run"]
 """A step's state with what the last sync did: `built` by it, or `cached` since before it."""
 
 

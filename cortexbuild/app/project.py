@@ -10,9 +10,9 @@ from ..core.agenda import Agenda
 from ..core.lock import Lock
 from ..core.manifest import Manifest
 from ..core.plan import Plan, Scope
-from ..core.ports import Runtime, Store, Tool, Views
+from ..core.ports import Runtime, Shared, Store, Tool, Views
 from ..core.recipe import Recipe
-from ..core.step import Step, StepId, StepKey
+from ..core.step import Ingredients, Step, StepId, StepKey, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class Project:
     """`last` has, by label, the key under which each step was last made for this project.
 
     `locked` is what cortex.lock says, and `lock` what the manifest needs, which may be more.
+    Without a `shared` one, only this machine's store is asked.
     """
 
     root: Path
@@ -33,9 +34,25 @@ class Project:
     find_runtime: Callable[[str], Runtime]
     find_step_tool: Callable[[Step], Tool]
     last: Mapping[str, StepKey]
+    shared: Shared | None = None
 
     def agenda(self, scope: Scope) -> Agenda:
         return self.agenda_to(self.plan.ends(scope), self.plan.forced(scope))
 
     def agenda_to(self, ends: Iterable[StepId], forced: Set[StepId] = frozenset()) -> Agenda:
-        return Agenda(self.plan, ends, self.store.trace, self.store.has_tree, forced=forced)
+        return Agenda(
+            self.plan,
+            ends,
+            self.find_trace,
+            self.store.has_tree,
+            can_pull=self.shared.can_pull if self.shared else lambda _step, _tree: False,
+            forced=forced,
+            salt=self.manifest.cache.salt,
+        )
+
+    def find_trace(self, key: StepKey, ingredients: Ingredients) -> Trace | None:
+        """What is recorded under a key: here, or by somebody who is trusted."""
+        found = self.store.trace(key, ingredients)
+        if found is None and self.shared is not None:
+            return self.shared.trace(key, ingredients)
+        return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from ..core.agenda import Agenda, Ready
@@ -15,7 +16,7 @@ from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId, StepKey
 from ..errors import StoreError
-from .build import AfterFailure, build
+from .build import AS_USUAL, After, build
 from .climb import Climb
 from .measured import problems_of
 from .project import Project
@@ -56,7 +57,7 @@ def sync(
     job_of: Callable[[Ready], Job],
     emit: Emit,
     *,
-    after_failure: AfterFailure = "finish",
+    after: After = AS_USUAL,
     prepare: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Build what must be built, judge it, and let the views show what is good.
@@ -76,7 +77,8 @@ def sync(
     climbs = [Climb(project, target) for target in scope.targets if scope.until is None]
     climbs = [climb for climb in climbs if climb.goal.otherwise is not None]
     spared = _only_tried(project, scope, climbs)
-    failed = build(agenda, executor, job_of, emit, after_failure=after_failure, spared=spared)
+    run = partial(build, after=after)
+    failed = run(agenda, executor, job_of, emit, spared=spared)
     keys = {id_: trace.key for id_, trace in agenda.traces.items()}
     ends = {target: (project.plan.goals[target], agenda) for target in scope.targets}
 
@@ -86,8 +88,7 @@ def sync(
             climb.up(wrong)
             emit(Said(f"{climb.target}: {climb.said()}"))
             made = project.agenda(Scope((climb.target,), rung=climb.rung))
-            spare = climb.own_steps()
-            failed |= build(made, executor, job_of, emit, after_failure=after_failure, spared=spare)
+            failed |= run(made, executor, job_of, emit, spared=climb.own_steps())
             keys |= {id_: trace.key for id_, trace in made.traces.items()}
             ends[climb.target] = climb.goal, made
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..app.generate import find_built
@@ -30,7 +31,8 @@ def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebui
         try:
             _lend_sources(project, goal, store, second)
             run = wire.new_run(store)
-            job_of = partial(wire.job_of, second, project.root, run, None, frozenset(), "compare")
+            beside = replace(project, store=second)
+            job_of = partial(wire.job_of, beside, run, None, frozenset(), "compare")
             found = rebuild(project, goal, second, executor, job_of, emit)
         finally:
             executor.close()

@@ -70,6 +70,9 @@ def line_of(event: Event, verbose: bool = False) -> str:
     match event:
         case StepChanged(change="built"):
             return f"  ok    {event.label}  {words.size(event.size)}  {words.time(event.seconds)}"
+        case StepChanged(change="pulled"):
+            came = f"{words.size(event.size)} from {event.detail}" if event.detail else "was here"
+            return f"  ok    {event.label}  {came}  {words.time(event.seconds)}"
         case StepChanged(change="reused"):
             return f"  same  {event.label}  made meanwhile by another process"
         case StepChanged(change="failed"):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ..app.sync import Outcome
 from ..core.events import StepChanged
+from ..remotes.send import Sent
+from ..remotes.tiers import Tally, Tiers
 from . import words
 from .jsontext import print_json
+from .sharing import Pushed
 
 
 def summary(counts: Counter[str], targets: int) -> str:
@@ -18,6 +22,7 @@ def summary(counts: Counter[str], targets: int) -> str:
         f"{counts[change]} {word}"
         for change, word in (
             ("built", "built"),
+            ("pulled", "pulled"),
             ("reused", "made by others"),
             ("fresh", "fresh"),
             ("failed", "failed"),
@@ -25,7 +30,9 @@ def summary(counts: Counter[str], targets: int) -> str:
         )
         if counts[change]
     ]
-    idle = "nothing to do, " if not (counts["built"] or counts["failed"]) else ""
+    idle = (
+        "nothing to do, " if not (counts["built"] or counts["pulled"] or counts["failed"]) else ""
+    )
     return f"{words.count(targets, 'target')}: {idle}{', '.join(said)} steps"
 
 
@@ -51,7 +58,42 @@ def _last_lines(log: Path, most: int = 8) -> list[str]:
         return []
 
 
-def print_outcome(outcome: Outcome, changes: Sequence[StepChanged], seconds: float) -> None:
+def print_sharing(tiers: Tiers | None, told: Sequence[Pushed]) -> None:
+    """What the remotes came to; nothing is said where they were not asked."""
+    if tiers is not None:
+        for why, count in sorted(tiers.tally.ignored.items()):
+            said = words.count(count, "remote result")
+            print(f"{said} ignored: {why}{_remedy(why)}", file=sys.stderr)
+    for pushed in told:
+        if pushed.sent is not None:
+            print(f"{pushed.remote}: {said_of(pushed.sent)}", file=sys.stderr)
+
+
+def said_of(sent: Sent) -> str:
+    there = f", {sent.there} already there" if sent.there else ""
+    files = words.count(sent.contents, "file")
+    records = words.count(sent.records, "record")
+    said = f"pushed {records} and {files} ({words.size(sent.size)}){there}"
+    if sent.others:
+        said += f"; other bytes than here are there, and stay, of {', '.join(sent.others)}"
+    return said
+
+
+def _remedy(why: str) -> str:
+    if "not trusted" in why:
+        return " (`cortexbuild keys trust NAME:KEY`, or `trust:` in cortex.yaml)"
+    if "not signed" in why:
+        return " (whoever pushes has to have a key: `cortexbuild keys new`)"
+    return ""
+
+
+def print_outcome(
+    outcome: Outcome,
+    changes: Sequence[StepChanged],
+    seconds: float,
+    tiers: Tiers | None,
+    told: Sequence[Pushed],
+) -> None:
     targets = [
         {
             "target": one.target,
@@ -64,7 +106,13 @@ def print_outcome(outcome: Outcome, changes: Sequence[StepChanged], seconds: flo
         for one in outcome.targets
     ]
     steps = [
-        {"step": c.label, "change": c.change, "seconds": c.seconds, "size": c.size}
+        {
+            "step": c.label,
+            "change": c.change,
+            "seconds": round(c.seconds, 3),
+            "size": c.size,
+            "from": c.detail.split(", ") if c.change == "pulled" else [],
+        }
         for c in changes
         if c.change != "started"
     ]
@@ -73,7 +121,27 @@ def print_outcome(outcome: Outcome, changes: Sequence[StepChanged], seconds: flo
         for label, failure in outcome.failed.items()
     }
     counts = Counter(str(step["change"]) for step in steps)
-    names = ("built", "reused", "fresh", "failed", "skipped")
+    names = ("built", "pulled", "reused", "fresh", "failed", "skipped")
     summary = {name: counts[name] for name in names} | {"seconds": round(seconds, 3)}
-    fields = {"summary": summary, "targets": targets, "steps": steps, "failures": failures}
+    fields = {
+        "summary": summary,
+        "targets": targets,
+        "steps": steps,
+        "failures": failures,
+        "remote": plain_sharing(tiers, told),
+    }
     print_json("sync/1", fields)
+
+
+def plain_sharing(tiers: Tiers | None, told: Sequence[Pushed]) -> Mapping[str, object]:
+    tally = tiers.tally if tiers is not None else Tally()
+    asked = tiers.tiers if tiers is not None else ()
+    return {
+        "hits": tally.hits,
+        "misses": tally.misses,
+        "ignored": dict(tally.ignored),
+        "errors": {t.address.name: t.trouble for t in asked if t.trouble},
+        "pushed": {
+            one.remote: asdict(one.sent) if one.sent else {"error": one.wrong} for one in told
+        },
+    }

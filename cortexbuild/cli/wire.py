@@ -17,10 +17,11 @@ from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.manifest import Manifest
 from ..core.planner import make_plan
-from ..core.ports import Job, Toolbox
+from ..core.ports import Job, Pull, Toolbox
 from ..core.step import StepId
 from ..errors import LockError
 from ..exec.local import LocalExecutor
+from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
 from ..store.hashing import sums_of
@@ -154,11 +155,17 @@ def views_of(project: Project) -> HomeViews:
 
 
 def job_of(
-    store: LocalStore, root: Path, run: Path, patience: float | None,
-    forced: Set[StepId], again: Literal["compare", "replace"], ready: Ready,
+    project: Project, run: Path, patience: float | None, forced: Set[StepId],
+    again: Literal["compare", "replace"], ready: Ready,
 ) -> Job:  # fmt: skip
     log = run / (ready.step.label.replace("/", "-").replace(":", "--") + ".log")
+    pull = None
+    if ready.pull is not None:
+        assert isinstance(project.shared, Tiers), "what can be pulled was found in a remote"
+        trace = project.find_trace(ready.key, ready.ingredients)
+        pull = Pull(ready.pull, trace, project.shared.addresses())
     return Job(
         ready.id, ready.key, ready.step, ready.ingredients, ready.inputs,
-        str(store.root), str(root), str(log), patience, again if ready.id in forced else "no",
+        str(store_of(project).root), str(project.root), str(log), patience,
+        again if ready.id in forced else "no", pull,
     )  # fmt: skip

@@ -9,8 +9,9 @@ For every step that is wanted, in this order (`_look`):
 
 1. The trees of the inputs that it reads are known, or those inputs are wanted too.
 2. Then its key is known. With a trace, and its bytes here if they are wanted: done.
-3. Otherwise it must run: the bytes of what it reads are wanted, and the success of the rest.
-4. When they are here it is ready.
+3. With bytes that are wanted and can be pulled from a remote, it is ready to be pulled.
+4. Otherwise it must run: the bytes of what it reads are wanted, and the success of the rest.
+5. When they are here it is ready.
 """
 
 from __future__ import annotations
@@ -25,25 +26,28 @@ from .step import Ingredients, Step, StepId, StepKey, Trace, key_of
 
 FindTrace: TypeAlias = Callable[[StepKey, Ingredients], Trace | None]
 IsHere: TypeAlias = Callable[[Tree], bool]
-State: TypeAlias = Literal["fresh", "will-run", "may-run", "unneeded"]
+CanPull: TypeAlias = Callable[[Step, Tree], bool]
+State: TypeAlias = Literal["fresh", "remote", "will-run", "may-run", "unneeded"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A step that may start now, with all that it needs known."""
+    """A step that may start now, with all that it needs known. One with a `pull` is not run:
+    its output is that tree, and is brought from a remote."""
 
     id: StepId
     step: Step
     key: StepKey
     ingredients: Ingredients
     inputs: dict[str, Tree]
+    pull: Tree | None = None
 
 
 class Agenda:
     """The state of one build that makes `ends`.
 
-    `find_trace` looks a key up; `is_here` tells of a tree's bytes. What is `forced` runs whether
-    or not it has a trace.
+    `find_trace` looks a key up; `is_here` tells of a tree's bytes, and `can_pull` whether they
+    are elsewhere. What is `forced` runs whether or not it has a trace.
     """
 
     def __init__(
@@ -53,18 +57,21 @@ class Agenda:
         find_trace: FindTrace,
         is_here: IsHere,
         *,
+        can_pull: CanPull = lambda _step, _tree: False,
         forced: Set[StepId] = frozenset(),
         salt: str = "",
     ) -> None:
         self.plan = plan
         self.traces: dict[StepId, Trace] = {}
         self.keys: dict[StepId, StepKey] = {}
-        self._find, self._is_here = find_trace, is_here
+        self._find, self._is_here, self._can_pull = find_trace, is_here, can_pull
         self._forced, self._salt = forced, salt
         self._trees = {id_: s.tree for id_, s in plan.steps.items() if s.tree is not None}
         self._wanted: dict[StepId, bool] = {}  # and whether its bytes are wanted
         self._waiters: dict[StepId, set[StepId]] = {}
         self._must: set[StepId] = set()  # known to have to run
+        self._pulls: set[StepId] = set()  # whose bytes are brought
+        self._unpulled: set[StepId] = set()  # whose bytes could not be
         self._started: set[StepId] = set()
         self._done: dict[StepId, bool] = {}  # and whether with bytes
         self._ran: set[StepId] = set()
@@ -84,10 +91,23 @@ class Agenda:
     def finish(self, id_: StepId, trace: Trace) -> None:
         """A started step succeeded; what waited for it is looked at again."""
         self._started.discard(id_)
-        self._ran.add(id_)
+        if id_ not in self._pulls:
+            self._ran.add(id_)
         self._must.discard(id_)
+        self._pulls.discard(id_)
         self.keys[id_] = trace.key
+        before = self._trees.get(id_)
         self._settle(id_, trace, here=True)
+        if before is not None and before != trace.tree:
+            self._look_again_after(id_)
+
+    def build_instead(self, id_: StepId) -> None:
+        """A started step could not be pulled; it is to run then, with all that it needs."""
+        self._started.discard(id_)
+        self._pulls.discard(id_)
+        self._unpulled.add(id_)
+        for item, bytes_ in self._look(id_):
+            self._want(item, bytes_=bytes_)
 
     def fail(self, id_: StepId) -> None:
         """A started step failed; nothing that needs it will become ready."""
@@ -96,6 +116,8 @@ class Agenda:
 
     def state(self, id_: StepId) -> State:
         """What is known of a step now. `may-run` depends on what its inputs turn out to be."""
+        if id_ in self._pulls:
+            return "remote"
         if id_ in self._must or id_ in self._ready or id_ in self._started:
             return "will-run"
         if id_ in self._done or id_ in self.traces or self.plan.steps[id_].tree is not None:
@@ -175,7 +197,12 @@ class Agenda:
         assert tree is not None, "a step is known by its trace or by its pinned tree"
         here = self._is_here(tree)
         if self._wanted[id_] and not here:
-            return False
+            step = self.plan.steps[id_]
+            if id_ in self._unpulled or not self._can_pull(step, tree):
+                return False
+            self._pulls.add(id_)
+            self._ready[id_] = Ready(id_, step, key, ingredients, {}, tree)
+            return True
         self._done[id_] = here
         self._wake(id_)
         return True
@@ -185,6 +212,26 @@ class Agenda:
         self._trees[id_] = trace.tree
         self._done[id_] = here
         self._wake(id_)
+
+    def _look_again_after(self, id_: StepId) -> None:
+        """Something was made anew and came out differently: what followed from the old output,
+        by traces alone, does not follow any more."""
+        stale = {id_}
+        for other, step in self.plan.steps.items():  # in plan order: inputs come first
+            if other in self._started or other in self._failed or other not in self._wanted:
+                continue
+            if any(item.reads and item.step in stale for item in step.inputs.values()):
+                stale.add(other)
+                self._done.pop(other, None)
+                self._ready.pop(other, None)
+                self._pulls.discard(other)
+                self.traces.pop(other, None)
+                if step.tree is None:
+                    self._trees.pop(other, None)
+        for other in self.plan.steps:
+            if other in stale and other != id_:
+                for item, bytes_ in self._look(other):
+                    self._want(item, bytes_=bytes_)
 
     def _wait(self, id_: StepId, wants: list[tuple[StepId, bool]]) -> list[tuple[StepId, bool]]:
         for item, _ in wants:

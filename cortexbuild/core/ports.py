@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from .address import Address
 from .digest import Digest, File, Plain, Tree
 from .lock import Pinned
 from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
@@ -183,6 +184,19 @@ class Store(Protocol):
     def known_specs(self, digests: Iterable[Digest]) -> set[Digest]: ...
 
 
+class Shared(Protocol):
+    """The shared caches, as the application sees them: all of them, in their order. What goes
+    wrong with one is said once, and then it is as if it were empty."""
+
+    def trace(self, key: StepKey, ingredients: Ingredients) -> Trace | None:
+        """What somebody who is trusted recorded under a key."""
+        ...
+
+    def can_pull(self, step: Step, tree: Tree) -> bool:
+        """Whether all bytes of a step's output that are not here can be had."""
+        ...
+
+
 class Views(Protocol):
     """The links under CORTEX_HOME by which built targets are found."""
 
@@ -196,12 +210,22 @@ class Views(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Pull:
+    """What a job brings instead of making it: a tree, from these remotes in turn. `trace` is what
+    is then recorded; a source that was pinned needs none."""
+
+    tree: Tree
+    trace: Trace | None
+    remotes: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A step ready to run anywhere: plain data, no open handles.
 
     `patience` is for how many seconds it waits for another process that makes the same; None
     is for ever. With `again` it runs even if it was made before, to `compare` what comes out,
-    or to `replace` what was kept.
+    or to `replace` what was kept. With a `pull` it is not run.
     """
 
     id: StepId
@@ -214,15 +238,19 @@ class Job:
     log: str
     patience: float | None = None
     again: Literal["no", "compare", "replace"] = "no"
+    pull: Pull | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """`reused` when another process had made it by the time this one came to it."""
+    """`reused` when another process had made it by the time this one came to it. `pulled` says
+    from which remotes how many bytes came, within so many `seconds`."""
 
     id: StepId
     outcome: Trace | Failure
     reused: bool = False
+    pulled: Mapping[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Executor(Protocol):

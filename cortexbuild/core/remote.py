@@ -12,13 +12,16 @@ Names, under the address of a remote; bazel-remote and a plain web server have t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 Area: TypeAlias = Literal["cas", "ac", "roots"]
 """The folders of a remote."""
+
+Pieces: TypeAlias = Generator[bytes, None, None]
+"""A content as it comes. Closing it ends the transfer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Remote(Protocol):
         """The sizes of those of the names that are there, asked for many at a time."""
         ...
 
-    def read(self, area: Area, name: str, start: int = 0) -> Iterator[bytes] | None:
+    def read(self, area: Area, name: str, start: int = 0) -> Pieces | None:
         """The content from byte `start` on, in pieces; None when there is no such name.
 
         At most some tens of MB are held in memory, however large the content. The caller may stop

@@ -128,6 +128,8 @@ class Trace:
     """What a step made, and from what. Written once, after its files, and never changed.
 
     `made` says where and how for people (seconds, platform, time); it decides nothing.
+    `signatures` are of those who vouch for it, by the names of their keys, in base64: a trace
+    made here needs none, one from elsewhere is worth what they are (`remotes/signing.py`).
     """
 
     key: StepKey
@@ -135,6 +137,7 @@ class Trace:
     tree: Tree
     label: str
     made: Mapping[str, str]
+    signatures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

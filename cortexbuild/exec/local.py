@@ -26,6 +26,7 @@ PASSED = (
     "CXX",
 )  # fmt: skip
 PASSED_TO_FETCH = (
+    "NETRC", "SSL_CERT_DIR", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
     "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
     "OLLAMA_MODELS", "CORTEX_OFFLINE",
     "HF_HUB_DISABLE_XET", "HF_XET_CACHE", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
@@ -33,6 +34,8 @@ PASSED_TO_FETCH = (
     "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "PIP_NO_INDEX", "PIP_PROXY",
     "PIP_TRUSTED_HOST",
 )  # fmt: skip
+PREFIXES_TO_FETCH = ("AWS_", "AZURE_", "GOOGLE_", "CORTEX_REMOTE_")
+"""What clients of shared caches are told by their usual variables."""
 
 
 @dataclass(slots=True)
@@ -118,7 +121,8 @@ class LocalExecutor:
 def _start_child(engine: str) -> _Child:
     ours, theirs = Pipe()
     life_read, life_write = os.pipe()
-    argv = [sys.executable, "-m", "cortexbuild.exec.child"]
+    # -P: Python would look for modules in the project's folder first, and find its json.py.
+    argv = [sys.executable, "-P", "-m", "cortexbuild.exec.child"]
     process = subprocess.Popen(
         [*argv, str(theirs.fileno()), str(os.getpid()), str(life_read)],
         stdin=subprocess.DEVNULL,
@@ -134,6 +138,8 @@ def _start_child(engine: str) -> _Child:
 def _environment(engine: str) -> dict[str, str]:
     passed = PASSED + (PASSED_TO_FETCH if engine == Kind.FETCH else ())
     chosen = {name: os.environ[name] for name in passed if name in os.environ}
+    if engine == Kind.FETCH:
+        chosen |= {n: v for n, v in os.environ.items() if n.startswith(PREFIXES_TO_FETCH)}
     if engine != Kind.FETCH:  # only a fetch may use the network
         chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
@@ -145,7 +151,7 @@ def _environment(engine: str) -> dict[str, str]:
 
 
 def _engine_of(job: Job) -> str:
-    if job.step.kind is Kind.FETCH:
+    if job.step.kind is Kind.FETCH or job.pull is not None:
         return Kind.FETCH
     return next(iter(job.step.tool.engine), "")
 

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from ..core.digest import Tree
 from ..core.lock import Pinned
-from ..core.ports import Done, Job, Progress, Run, Tool
+from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
 from ..errors import CortexError, ToolError
+from ..remotes import open_remote
+from ..remotes.receive import receive
 from ..sources import find_source
 from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
@@ -33,6 +35,8 @@ def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
             found = store.trace(job.key, job.ingredients)
             if found is not None and job.again == "no" and store.has_tree(found.tree):
                 return Done(job.id, found, reused=True)
+            if job.pull is not None:
+                return _pull(job, job.pull, store, say, progress)
             return Done(job.id, _make(job, store, say, progress))
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -61,6 +65,20 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
         which = "the first are kept" if kept.tree != tree else "the new ones are kept"
         say(f"{job.step.label} gave other bytes than a run before it; {which}")
     return kept
+
+
+def _pull(
+    job: Job, pull: Pull, store: LocalStore, say: Callable[[str], None], progress: Progress
+) -> Done:
+    """Bring the output of a step from a remote, and record it as it was recorded there."""
+    started = time.monotonic()
+    remotes = [(address, open_remote(address, Path(job.root))) for address in pull.remotes]
+    with scratch(store.root) as folder:
+        with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
+            came = receive(pull.tree, remotes, store, delivery, say)
+        trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, {})
+        kept = store.keep_trace(trace, folder)
+    return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)
 
 
 def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:

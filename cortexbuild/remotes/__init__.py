@@ -25,4 +25,4 @@ def open_remote(address: Address, root: Path) -> Remote:
         from .folder import FolderRemote
 
         return FolderRemote(Path(address.path))
-    raise RemoteError(f"{address.url}: no client for {address.scheme} yet")
+    raise RemoteError(f"{address.url}: no client for {address.scheme} yet, under {root}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..core.remote import Area, Moved, RemoteObject
+from ..core.remote import Area, Moved, Pieces, RemoteObject
 from ..errors import RemoteError
 from ..store import disk
 
@@ -38,7 +38,7 @@ class FolderRemote:
                     continue
         return found
 
-    def read(self, area: Area, name: str, start: int = 0) -> Iterator[bytes] | None:
+    def read(self, area: Area, name: str, start: int = 0) -> Pieces | None:
         with self._trouble():
             self._check_root()
             try:
@@ -47,7 +47,7 @@ class FolderRemote:
                 return None
             handle.seek(start)
 
-        def pieces() -> Iterator[bytes]:
+        def pieces() -> Pieces:
             with handle, self._trouble():
                 while piece := handle.read(PIECE):
                     yield piece

@@ -8,6 +8,9 @@ import pkgutil
 from ..core.document import did_you_mean
 from ..core.ports import Source
 from ..errors import UsageError
+from ._network import is_offline
+
+__all__ = ["find_source", "is_offline", "source_schemes"]
 
 
 def source_schemes() -> list[str]:

@@ -66,9 +66,9 @@ class StoreDelivery:
             return self._scratch / path.name
         return path
 
-    def take(self, path: str, part: Path) -> None:
+    def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
         try:
-            self._accept(path, part, sums_of(part))
+            self._accept(path, part, sums or sums_of(part))
         finally:
             part.unlink(missing_ok=True)
             self.close()

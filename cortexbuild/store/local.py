@@ -24,7 +24,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.digest import Digest, Tree
-from ..core.step import Ingredients, StepKey, Trace, key_of, spec_digest
+from ..core.step import Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
 from . import disk
 from .blobs import Blobs, files_in
@@ -104,7 +104,7 @@ class LocalStore(Blobs):
         except (OSError, ValueError, IntegrityError):
             self.quarantine(self.trace_path(key))
             return None
-        if found.key != key or key_of(found.ingredients) != key:
+        if found.key != key:
             self.quarantine(self.trace_path(key))
             return None
         return found

@@ -6,13 +6,15 @@ import json
 from typing import Any
 
 from ..core.digest import Digest, File, Tree
-from ..core.step import StepKey, Trace
+from ..core.step import StepKey, Trace, key_of
 
 MOST = 64 << 20  # bytes; a trace of 100,000 files has 15 MB
 
 
 def trace_to_text(trace: Trace) -> str:
+    signed = {"signatures": dict(trace.signatures)} if trace.signatures else {}
     value = {
+        **signed,
         "key": trace.key,
         "ingredients": trace.ingredients,
         "tree": [[file.path, file.digest, file.size] for file in trace.tree.files],
@@ -23,18 +25,25 @@ def trace_to_text(trace: Trace) -> str:
 
 
 def trace_from_text(text: str) -> Trace:
-    """Raises ValueError or IntegrityError for anything that is not a trace."""
+    """Raises ValueError or IntegrityError for anything that is not a trace of the key it has."""
     if len(text) > MOST:
         raise ValueError("too large for a trace")
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("not a trace: nested without end") from error
     if not isinstance(value, dict):
         raise ValueError("not a trace")
     try:
         tree = Tree(tuple(_file(entry) for entry in value["tree"]))
         made = {str(name): str(item) for name, item in value["made"].items()}
+        signed = {str(name): str(item) for name, item in value.get("signatures", {}).items()}
         ingredients = dict(value["ingredients"])
-        return Trace(StepKey(str(value["key"])), ingredients, tree, str(value["label"]), made)
-    except (KeyError, TypeError, AttributeError) as error:
+        key, label = StepKey(str(value["key"])), str(value["label"])
+        if key_of(ingredients) != key:
+            raise ValueError("not a trace: its key is not that of its ingredients")
+        return Trace(key, ingredients, tree, label, made, signed)
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a trace: {error}") from error
 
 

@@ -8,7 +8,8 @@ from collections import namedtuple
 import pytest
 from workspace import PLUGIN, Workspace
 
-from cortexbuild.cli.python import open_manifest, run_sync
+from cortexbuild.cli.python import open_manifest
+from cortexbuild.cli.syncing import SyncOptions, run_sync
 from cortexbuild.core.plan import Scope
 from cortexbuild.errors import StoreError
 
@@ -126,6 +127,6 @@ def test_a_disk_that_is_too_small_is_an_error_before_the_first_byte(space, monke
     monkeypatch.syspath_prepend(PLUGIN)
     project = open_manifest(space.root / "cortex.yaml")
     with pytest.raises(StoreError, match="are to be written to .* and 100 B are free") as error:
-        run_sync(project, Scope(project.plan.select([])), 1, lambda event: None)
+        run_sync(project, Scope(project.plan.select([])), lambda event: None, SyncOptions(1))
     assert "set CORTEX_HOME" in error.value.hint
     assert space.blobs() == []

@@ -8,7 +8,8 @@ import pytest
 from workspace import PLUGIN
 
 from cortexbuild.app.generate import look
-from cortexbuild.cli.python import keep_settled, open_manifest, raise_if_failed, run_sync
+from cortexbuild.cli.python import open_manifest
+from cortexbuild.cli.syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from cortexbuild.core import policy
 from cortexbuild.core.events import Said
 from cortexbuild.core.plan import Scope
@@ -50,7 +51,7 @@ def run(space):
             built.append(event.label)
 
     project = open_manifest(space.root / "cortex.yaml")
-    outcome = run_sync(project, Scope(project.plan.select([])), 2, hear)
+    outcome = run_sync(project, Scope(project.plan.select([])), hear, SyncOptions(2))
     keep_settled(project, outcome)
     raise_if_failed(outcome)
     found = look(open_manifest(space.root / "cortex.yaml"), "m:t")

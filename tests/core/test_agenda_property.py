@@ -10,7 +10,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortexbuild.app.build import build
+from cortexbuild.app.build import After, build
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import File, Tree, digest_value
 from cortexbuild.core.plan import Goal, Plan, Scope
@@ -135,7 +135,7 @@ class World:
             self,
             lambda ready: ready,
             self.events.append,
-            after_failure="go-on" if keep_going else "finish",
+            after=After("go-on" if keep_going else "finish"),
         )
 
 

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import checking, comparing, lock, looking, plan, reporting, running, starting, sync
+from . import (
+    checking,
+    comparing,
+    keys,
+    lock,
+    looking,
+    plan,
+    remotes,
+    reporting,
+    running,
+    starting,
+    sync,
+)
 from .command import Command
 
 COMMANDS: tuple[Command, ...] = (
@@ -15,4 +27,6 @@ COMMANDS: tuple[Command, ...] = (
     *running.COMMANDS,
     *reporting.COMMANDS,
     *starting.COMMANDS,
+    *remotes.COMMANDS,
+    *keys.COMMANDS,
 )

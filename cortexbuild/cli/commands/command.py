@@ -14,10 +14,12 @@ from ...core.step import Kind
 from ...store.local import LocalStore
 from .. import wire
 from ..jsontext import print_json
+from ..sharing import Sharing
 
 __all__ = [
-    "Command", "add_json", "add_pins", "add_scope", "add_targets", "open_project", "open_store",
-    "plain_reason", "print_json", "print_rows", "scope_of",
+    "Command", "add_json", "add_key", "add_pins", "add_scope", "add_sharing", "add_targets",
+    "open_project", "open_store", "plain_reason", "print_json", "print_rows", "scope_of",
+    "sharing_of",
 ]  # fmt: skip
 
 
@@ -89,6 +91,29 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
         help="run steps again though they are fresh: all, or those of a name or kind; what comes "
         "out is compared with what was kept",
     )  # fmt: skip
+
+
+def add_sharing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--cache", default="", metavar="WHAT",
+        help="what to read and write: `remote:r` (the default), `remote:rw`, `remote:off`, or a "
+        "remote's name; several with commas; also CORTEX_CACHE",
+    )  # fmt: skip
+    parser.add_argument(
+        "--require-remote", action="store_true",
+        help="fail with 5 where a remote cannot be used, and build nothing instead",
+    )  # fmt: skip
+    add_key(parser)
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key", default="", metavar="NAME", help="what to sign with; also CORTEX_SIGNING_KEY"
+    )
+
+
+def sharing_of(args: argparse.Namespace) -> Sharing:
+    return Sharing(args.cache, args.require_remote, args.key)
 
 
 def scope_of(args: argparse.Namespace, project: Project) -> Scope:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +16,7 @@ from ...core.digest import Tree
 from ...core.plan import Scope
 from ...core.step import Kind
 from .. import words
+from ..sharing import Sharing, share
 from .command import (
     Command,
     add_json,
@@ -31,17 +33,26 @@ def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     add_scope(parser)
     add_json(parser)
+    parser.add_argument(
+        "--remote", action="store_true", help="ask the remotes, too, for what need not be built"
+    )
 
 
 def _plan(args: argparse.Namespace) -> int:
     project = open_project(args)
+    if args.remote:
+        project, _ = share(project, Sharing(), _warn, keep=False)
     return show_plan(project, scope_of(args, project), as_json=args.json)
+
+
+def _warn(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
 
 
 NOTHING = 1e-9
 """A divergence that is none, but for rounding."""
 
-STATES = {"fresh": "fresh", "will-run": "will run", "may-run": "may run"}
+STATES = {"fresh": "fresh", "remote": "in a remote", "will-run": "will run", "may-run": "may run"}
 
 
 def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
@@ -130,7 +141,7 @@ def _print_plan(
                 for role, item in step.step.inputs.items()
             },
             "outputs": [{"artifact": _digest(step.tree), "size_estimate": step.size}],
-            "cache": {"local": step.here, "remote": None},
+            "cache": {"local": step.here, "remote": step.state == "remote" or None},
             "seconds_estimate": step.seconds,
             "pool": "net" if step.step.kind is Kind.FETCH else "cpu",
         }
@@ -138,7 +149,7 @@ def _print_plan(
     ]
     summary = {
         "fresh": counts["fresh"],
-        "remote": 0,
+        "remote": counts["remote"],
         "will_run": counts["will-run"],
         "may_run": counts["may-run"],
     }

@@ -7,11 +7,12 @@ import sys
 import time
 from collections import Counter
 
+from ...app.build import After
 from ...app.explain import outlook
 from ...app.generate import look
 from ...app.project import Project
 from ...app.relock import NOTHING
-from ...core.events import Event, StepChanged
+from ...core.events import Event, Said, StepChanged
 from ...core.lockchanges import changes
 from ...core.plan import Scope
 from ...core.step import StepId
@@ -19,17 +20,20 @@ from ...errors import DriftError, UsageError
 from .. import words
 from ..beside import LOCK
 from ..prune import prunable, prune
-from ..python import keep_settled, raise_if_failed, run_sync
 from ..render import screen
-from ..report import print_failures, print_outcome, summary
+from ..report import print_failures, print_outcome, print_sharing, summary
+from ..sharing import push_good, share, writers
+from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
     Command,
     add_json,
     add_pins,
     add_scope,
+    add_sharing,
     add_targets,
     open_project,
     scope_of,
+    sharing_of,
 )
 from .lock import check_lock
 from .plan import show_plan
@@ -39,6 +43,7 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     add_scope(parser)
     add_pins(parser)
+    add_sharing(parser)
     parser.add_argument(
         "--check", action="store_true",
         help="change nothing; exit 3 if cortex.lock or a target is not up to date",
@@ -118,22 +123,25 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
                 last[event.step] = event
             shown.emit(event)
 
-        outcome = run_sync(
-            project,
-            scope,
+        sharing = sharing_of(args)
+        writing = writers(project, sharing)
+        project, tiers = share(project, sharing, lambda text: emit(Said(text)))
+        options = SyncOptions(
             args.jobs,
-            emit,
-            after_failure=args.after_failure,
-            patience=args.lock_timeout,
-            again="replace" if args.replace else "compare",
+            After(args.after_failure, "fail" if args.require_remote else "build"),
+            args.lock_timeout,
+            "replace" if args.replace else "compare",
         )
+        outcome = run_sync(project, scope, emit, options)
+        told = push_good(project, scope.targets, writing, sharing, emit) if writing else []
     if not (args.locked or args.frozen):
         keep_settled(project, outcome)
     seconds = time.monotonic() - started
     if args.json:
-        print_outcome(outcome, list(last.values()), seconds)
+        print_outcome(outcome, list(last.values()), seconds, tiers, told)
     elif not args.quiet:
         print_failures(outcome)
+        print_sharing(tiers, told)
         counts = Counter[str](change.change for change in last.values())
         print(f"{summary(counts, len(scope.targets))}  {words.time(seconds)}", file=sys.stderr)
     raise_if_failed(outcome)

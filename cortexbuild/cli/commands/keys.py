@@ -1,0 +1,87 @@
+"""`keys`: who signs what is shared, and who is believed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ...core.manifest import Manifest
+from ...errors import UsageError
+from ...remotes import keys
+from ..sharing import keys_folder
+from ..yamlfile import read_yaml
+from .command import Command, add_json, print_json, print_rows
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    subs = parser.add_subparsers(required=True, metavar="new|list|trust|export")
+    new = subs.add_parser("new", help="make a key to sign with, on this machine")
+    new.add_argument("name", metavar="NAME", help="such as ci-2026")
+    new.set_defaults(keys=_new)
+    listed = subs.add_parser("list", help="the keys of this machine, and those that are trusted")
+    add_json(listed)
+    listed.set_defaults(keys=_list)
+    trusted = subs.add_parser("trust", help="believe a public key, on this machine")
+    trusted.add_argument("key", metavar="NAME:BASE64")
+    trusted.set_defaults(keys=_trust)
+    export = subs.add_parser("export", help="print a public key, to be trusted by others")
+    export.add_argument("name", metavar="NAME")
+    export.add_argument(
+        "--secret", action="store_true", help="the secret half, for CORTEX_SIGNING_KEY in CI"
+    )
+    export.set_defaults(keys=_export)
+
+
+def _keys(args: argparse.Namespace) -> int:
+    return int(args.keys(args))
+
+
+def _new(args: argparse.Namespace) -> int:
+    key = keys.new_key(keys_folder(), args.name)
+    print(keys.public_text(key))
+    print(
+        "made; its secret stays on this machine. For others to believe it, in cortex.yaml:\n"
+        f'trust: ["{keys.public_text(key)}"]',
+        file=sys.stderr,
+    )
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    own = {key.name for key in keys.own_keys(keys_folder())}
+    manifest = _trusted_by(args.manifest)
+    rows = []
+    for name in keys.trusted_keys(keys_folder(), manifest):
+        said = "cortex.yaml" if name in {text.partition(":")[0] for text in manifest} else "here"
+        rows.append((name, "signs" if name in own else "", f"trusted by {said}"))
+    if args.json:
+        listed = [{"name": n, "secret": bool(s), "trusted": t} for n, s, t in rows]
+        print_json("keys/1", {"keys": listed})
+    else:
+        print_rows(rows)
+    return 0
+
+
+def _trusted_by(path: Path) -> tuple[str, ...]:
+    """The keys of the manifest, if there is one: keys are for all projects."""
+    if not path.exists():
+        return ()
+    return Manifest.parse(read_yaml(path, str(path))).trust
+
+
+def _trust(args: argparse.Namespace) -> int:
+    new = keys.trust(keys_folder(), args.key)
+    print("trusted from now on" if new else "was trusted already", file=sys.stderr)
+    return 0
+
+
+def _export(args: argparse.Namespace) -> int:
+    found = [key for key in keys.own_keys(keys_folder()) if key.name == args.name]
+    if not found:
+        raise UsageError(f"there is no key `{args.name}` here", hint="`cortexbuild keys list`")
+    print(keys.secret_text(found[0]) if args.secret else keys.public_text(found[0]))
+    return 0
+
+
+COMMANDS = (Command("keys", "who signs what is shared, and who is believed", _arguments, _keys),)

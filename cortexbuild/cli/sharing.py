@@ -1,0 +1,126 @@
+"""The real parts of the shared caches: which remotes a command uses, what it sends them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ..app.project import Project
+from ..app.share import Parcel, parcels
+from ..core.access import Mode, modes
+from ..core.events import Emit, Said
+from ..core.manifest import Manifest
+from ..core.step import Trace
+from ..errors import RemoteError
+from ..remotes import open_remote
+from ..remotes.keys import signing_key, trusted_keys
+from ..remotes.send import Sender, Sent, check_key, send
+from ..remotes.tiers import Tier, Tiers
+from ..sources import is_offline
+from ..store.scratch import scratch
+from . import wire
+
+VARIABLE = "CORTEX_CACHE"
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a command uses the remotes: `access` as `--cache` has it; `required` ones stop a command
+    when they cannot be used; `key` names what to sign with."""
+
+    access: str = ""
+    required: bool = False
+    key: str = ""
+
+    def modes(self, manifest: Manifest) -> Mapping[str, Mode]:
+        text = self.access or os.environ.get(VARIABLE, "")
+        return modes(text, [address.name for address in manifest.cache.remotes])
+
+
+def keys_folder() -> Path:
+    return wire.home() / "build" / "keys"
+
+
+def share(
+    project: Project, sharing: Sharing, warn: Callable[[str], None], *, keep: bool = True
+) -> tuple[Project, Tiers | None]:
+    """The project with the remotes that may be read; None when there is none. Nothing is asked of
+    them yet, and what goes wrong with one is told to `warn`.
+
+    What becomes known of steps is kept in the store if `keep` says so.
+    """
+    chosen = sharing.modes(project.manifest)
+    addresses = [a for a in project.manifest.cache.remotes if chosen[a.name] != "off"]
+    if is_offline():
+        addresses = [address for address in addresses if address.scheme == "file"]
+    if not addresses:
+        return project, None
+    store = wire.store_of(project)
+
+    def found(trace: Trace) -> None:
+        with scratch(store.root) as folder:
+            store.keep_trace(trace, folder)
+
+    tiers = Tiers(
+        [Tier(address, open_remote(address, project.root)) for address in addresses],
+        trusted_keys(keys_folder(), project.manifest.trust),
+        store,
+        warn,
+        found if keep else lambda _: None,
+        required=sharing.required,
+    )
+    return replace(project, shared=tiers), tiers
+
+
+def writers(project: Project, sharing: Sharing) -> list[Sender]:
+    """The remotes that a sync is to fill. Raises UsageError where nobody would believe it."""
+    chosen = sharing.modes(project.manifest)
+    return senders(project, sharing.key, [name for name, mode in chosen.items() if mode == "rw"])
+
+
+def senders(project: Project, key_name: str, names: Sequence[str]) -> list[Sender]:
+    """Who sends to the remotes of these names. Raises UsageError where nobody would believe it."""
+    known = {address.name: address for address in project.manifest.cache.remotes}
+    key = signing_key(keys_folder(), key_name) if names else None
+    trusted = trusted_keys(keys_folder(), project.manifest.trust) if names else {}
+    found = []
+    for name in names:
+        check_key(known[name], key)
+        remote = open_remote(known[name], project.root)
+        found.append(Sender(known[name], remote, key, trusted, wire.store_of(project)))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push to one remote came to, or why it came to nothing."""
+
+    remote: str
+    sent: Sent | None
+    wrong: str = ""
+
+
+def push_good(
+    project: Project, targets: Sequence[str], to: Sequence[Sender], sharing: Sharing, emit: Emit
+) -> list[Pushed]:
+    """After a sync: send what is good of its targets. What does not work is a warning, unless the
+    remotes are required."""
+    found = parcels(project, targets).parcels
+    told = []
+    for sender in to:
+        try:
+            told.append(Pushed(sender.address.name, push(sender, found, lambda _: None)))
+        except RemoteError as error:
+            if sharing.required:
+                raise
+            emit(Said(f"nothing more is sent to {sender.address.name}: {error}"))
+            told.append(Pushed(sender.address.name, None, str(error)))
+    return told
+
+
+def push(sender: Sender, found: Sequence[Parcel], moved: Callable[[int], None]) -> Sent:
+    """Send to one remote. Raises what `remotes.send.send` does."""
+    with scratch(sender.store.root) as folder:
+        return send(sender, [(one.trace, one.whole) for one in found], folder, moved)

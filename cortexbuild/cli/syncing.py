@@ -1,0 +1,123 @@
+"""One sync with the real parts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import Literal
+
+from ..app.build import After
+from ..app.explain import outlook
+from ..app.project import Project
+from ..app.ran import after as after_run
+from ..app.sync import Outcome
+from ..app.sync import sync as app_sync
+from ..core.events import Event, StepChanged
+from ..core.plan import Scope
+from ..errors import BuildFailed, StoreError
+from . import wire, words
+from .beside import keep_last, keep_run, read_lock, read_run, write_lock
+from .prune import note_views
+
+
+@dataclass(frozen=True, slots=True)
+class SyncOptions:
+    """How a sync is run: `jobs` at once, with `patience` in seconds for what another process
+    makes; what is run `again` is compared with what was kept, or replaces it."""
+
+    jobs: int | None = None
+    after: After = After()
+    patience: float | None = None
+    again: Literal["compare", "replace"] = "compare"
+
+
+def run_sync(
+    project: Project,
+    scope: Scope,
+    emit: Callable[[Event], None],
+    options: SyncOptions = SyncOptions(),
+) -> Outcome:
+    """One sync with the real parts. What was pinned is locked first; the last keys are kept for
+    `why`, and what became of each step for `report`."""
+    changes: list[StepChanged] = []
+
+    def hear(event: Event) -> None:
+        if isinstance(event, StepChanged):
+            changes.append(event)
+        emit(event)
+
+    if project.lock != project.locked:  # a frozen one is never another
+        write_lock(project.root, project.lock)
+    store = wire.store_of(project)
+    run = wire.new_run(store)
+    executor = wire.open_executor(options.jobs or os.cpu_count() or 1, emit)
+    try:
+        outcome = app_sync(
+            project,
+            scope,
+            executor,
+            partial(
+                wire.job_of,
+                project,
+                run,
+                options.patience,
+                project.plan.forced(scope),
+                options.again,
+            ),
+            hear,
+            after=options.after,
+            prepare=partial(check_room, project, scope),
+        )
+    finally:
+        executor.close()
+        wire.end_run(store, run)
+    keep_last(project.root, outcome.keys)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    before = read_run(project.root)
+    keep_run(project.root, after_run(before, changes, outcome.failed, at, project.plan.steps))
+    note_views(project)
+    return outcome
+
+
+def keep_settled(project: Project, outcome: Outcome) -> None:
+    """Lock where targets that have several ways ended, so that none is searched again."""
+    lock = read_lock(project.root) or project.lock  # another command may have written it meanwhile
+    settled = {**lock.settled, **outcome.settled}
+    if settled != lock.settled:
+        write_lock(project.root, replace(lock, settled=settled))
+
+
+def check_room(project: Project, scope: Scope) -> None:
+    """Raises StoreError when what will be brought and made does not fit on the disk.
+
+    What is downloaded and made is moved into the store and not copied, so nothing counts twice.
+    """
+    steps = [step for step in outlook(project, scope) if step.state != "fresh"]
+    needed, free = sum(step.size for step in steps), shutil.disk_usage(project.store.root).free
+    if needed > free:
+        largest = max(steps, key=lambda step: step.size)
+        raise StoreError(
+            f"about {words.size(needed)} are to be written to {project.store.root}, and "
+            f"{words.size(free)} are free",
+            hint=f"most of it is {largest.step.label} ({words.size(largest.size)}); make room, or "
+            "set CORTEX_HOME to a folder on a larger disk",
+        )
+
+
+def raise_if_failed(outcome: Outcome) -> None:
+    failed = {label: failure.message for label, failure in outcome.failed.items()}
+    for one in outcome.targets:
+        if one.wrong and (one.tree is not None or not outcome.failed):
+            failed[one.target] = "; ".join(one.wrong)
+    if failed:
+        # When several apply: wrong bytes, a failed step, the network, a lock that was not obtained.
+        codes = {failure.code for failure in outcome.failed.values()}
+        codes |= {one.code for one in outcome.targets if one.wrong and one.tree is not None}
+        code = next((code for code in (6, 1, 2, 5, 4) if code in codes), 1)
+        code = 1 if code == 2 else code
+        hints = [failure.hint for failure in outcome.failed.values() if failure.hint]
+        raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else "", code=code)

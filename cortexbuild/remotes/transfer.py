@@ -1,0 +1,88 @@
+"""One content on its way here: hashed as it comes, gone on with after a drop, never too large."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from ..core.digest import File
+from ..core.remote import Moved, Remote
+from ..errors import IntegrityError, RemoteError
+from ..store.hashing import CHUNK, Summing, Sums
+
+TRIES = 5
+FIRST_WAIT = 0.5
+"""Seconds before the second try; each wait is twice the one before."""
+LEAST_PACE = 64 << 10
+"""Bytes a second. What is slower than that for PATIENCE seconds is built sooner than brought."""
+PATIENCE = 60.0
+
+T = TypeVar("T")
+
+
+def persist(ask: Callable[[], T]) -> T:
+    """Ask again while what goes wrong may pass."""
+    for attempt in range(TRIES):
+        try:
+            return ask()
+        except RemoteError as error:
+            if not error.passing or attempt == TRIES - 1:
+                raise
+            time.sleep(FIRST_WAIT * 2**attempt)
+    raise AssertionError("the last try gives or raises")
+
+
+def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
+    """Bring a content into `part`, behind what an earlier try left there. None: it is not there.
+
+    The sums are of what came; comparing them is the caller's. Raises IntegrityError as soon as
+    more comes than there should be, and RemoteError.
+    """
+    summing, have = Summing(), 0
+    with part.open("a+b", buffering=0) as stream:
+        stream.seek(0)
+        while piece := stream.read(CHUNK):
+            summing.update(piece)
+            have += len(piece)
+        if have > file.size:  # of another life; begin again
+            stream.truncate(0)
+            summing, have = Summing(), 0
+
+        def go_on() -> bool:
+            nonlocal have
+            if have == file.size and have > 0:
+                return True
+            pieces = remote.read("cas", file.digest, have)
+            if pieces is None:
+                return False
+            with closing(pieces):
+                for piece in _in_time(pieces, file.path):
+                    if have + len(piece) > file.size:
+                        raise IntegrityError(
+                            f"`{file.path}` ({file.digest[:12]}) is more than the {file.size} "
+                            "bytes that it should be"
+                        )
+                    stream.write(piece)
+                    summing.update(piece)
+                    have += len(piece)
+                    moved(len(piece))
+            return True
+
+        if not persist(go_on):
+            return None
+    return summing.sums()
+
+
+def _in_time(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
+    since, count = time.monotonic(), 0
+    for piece in pieces:
+        yield piece
+        count += len(piece)
+        spent = time.monotonic() - since
+        if spent > PATIENCE:
+            if count < LEAST_PACE * spent:
+                raise RemoteError(f"`{name}` came at {count / spent / 1024:.0f} KiB/s; given up")
+            since, count = time.monotonic(), 0
