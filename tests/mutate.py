@@ -104,6 +104,8 @@ SABOTAGES = (
     core("two steps have one name", "draft", "        for tell in ways:", "        for tell in ():", "tests/core/test_plan.py"),
     core("adapters are merged without their weights", "walk", "plain_number(adapter.weight)", "plain_number(1)", "tests/core/test_plan.py"),
     core("a name beats measured parameters", "policy", "_by_size(parameters) if parameters is not None else _by_name(name)", "_by_name(name)", "tests/core"),
+    Sabotage("experts in 16 bits are run as they are on a CPU", "cortexbuild/runtimes/mlx.py", "        _suit_cpu(self._model)\n", "", "tests/engines/test_mlx.py"),
+    Sabotage("steps look for modules in the project's folder", "cortexbuild/exec/local.py", '"-P", "-m"', '"-m"', "tests/app/test_shared.py"),
     Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import AS_USUAL, After, build", "from ..store.local import LocalStore  # noqa\nfrom .build import AS_USUAL, After, build", "tests/arch"),
     Sabotage("a tool imports an engine at its top", "cortexbuild/tools/mlx.py", "import json\n", "import json\nimport mlx.core  # noqa\n", "tests/arch"),
     Sabotage("new steps start after a failure", "cortexbuild/app/build.py", "if after_failure == \"go-on\" or not stopping:", "if True:", "tests/app/test_sync.py"),

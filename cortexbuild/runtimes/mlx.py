@@ -28,6 +28,7 @@ class MlxModel:
             ) from error
         self._folder = folder
         self._model, self._tokenizer = load(str(folder))
+        _suit_cpu(self._model)
         self._exact: Any = None
 
     def encode(self, text: str, *, whole: bool = True) -> list[int]:
@@ -86,6 +87,19 @@ class MlxModel:
 
     def chat(self, message: str) -> str | None:
         return templated(self._tokenizer, message)
+
+
+def _suit_cpu(model: Any) -> None:
+    """Experts in float32, where they are multiplied on a CPU: mlx has no other kernel for that
+    there (0.32: GatherMM::eval). Quantized ones have kernels of their own."""
+    import mlx.core as mx
+    from mlx_lm.models.switch_layers import SwitchLinear
+
+    if mx.default_device().type != mx.DeviceType.cpu:
+        return
+    for module in model.modules():
+        if isinstance(module, SwitchLinear):
+            module.weight = module.weight.astype(mx.float32)
 
 
 RUNTIME = Runtime(formats=("mlx", "mlx-*"), load=MlxModel)

@@ -358,3 +358,24 @@ def test_the_python_api_generates_and_streams(shipped):
         else:
             os.environ["CORTEX_HOME"] = before
     assert len(pieces) > 3 and "".join(pieces) == whole
+
+
+MIXTURE = """
+import json, sys
+from pathlib import Path
+from packed import write_family
+from cortexbuild.core.ports import Run, Sampling
+from cortexbuild.runtimes.mlx import MlxModel
+from cortexbuild.tools import mlx as ours
+work = Path(sys.argv[1])
+source = write_family(work / "moe", "mixtral")
+(work / "bf16").mkdir()
+nothing = lambda *a: None
+ours.convert(Run({"model": source}, work / "bf16", nothing, nothing), ours.ConvertParams(dtype="bfloat16"))
+model = MlxModel(work / "bf16")
+print(json.dumps(len("".join(model.generate("import os", Sampling(max_tokens=4))))))
+"""
+
+
+def test_a_mixture_in_16_bits_writes_on_a_cpu_too(tmp_path):
+    assert run_script(MIXTURE, tmp_path) > 0
