@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PLUGIN = ROOT / "tests" / "plugin"
-CLI = [sys.executable, "-m", "cortexbuild"]
+CLI = [sys.executable, "-P", "-m", "cortexbuild"]
 
 
 def tiny_safetensors(values: bytes = b"\0\0\0\0", dtype: str = "U8") -> bytes:

@@ -25,7 +25,8 @@ def history(project: Project, goal: Goal) -> Mapping[StepId, Trace]:
         read = {role: item.step for role, item in step.inputs.items() if item.reads}
         if not set(read.values()) <= trees.keys():
             continue
-        ingredients = step.ingredients({role: trees[below] for role, below in read.items()})
+        inputs = {role: trees[below] for role, below in read.items()}
+        ingredients = step.ingredients(inputs, project.manifest.cache.salt)
         trace = project.store.trace(key_of(ingredients), ingredients)
         if trace is not None:
             found[id_], trees[id_] = trace, trace.tree

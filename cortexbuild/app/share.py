@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..core.plan import Scope
 from ..core.step import StepId, Trace
+from .history import history
 from .measured import goal_that_counts, problems_of
 from .project import Project
 
@@ -44,18 +45,8 @@ def parcels(project: Project, targets: Sequence[str], *, closure: bool = False) 
         elif problems := problems_of(project, agenda, goal):
             left_out[target] = "; ".join(problems)
         else:
-            for id_ in project.plan.chain(ends):
-                step, trace = project.plan.steps[id_], agenda.traces.get(id_)
-                if trace is None and step.tree is not None and id_ in agenda.keys:
-                    trace = Trace(
-                        agenda.keys[id_],
-                        step.ingredients({}, project.manifest.cache.salt),
-                        step.tree, step.label, {},
-                    )  # fmt: skip
-                if trace is None:
-                    continue  # nothing reads its output: that it succeeded was enough
-                have = project.store.has_tree(trace.tree)
-                whole = id_ in ends or (closure and have)
+            for id_, trace in history(project, goal).items():
+                whole = id_ in ends or (closure and project.store.has_tree(trace.tree))
                 if id_ not in chosen or whole:
                     chosen[id_] = Parcel(trace, whole)
     return Parcels(list(chosen.values()), left_out)

@@ -14,6 +14,9 @@ from ..errors import IntegrityError
 Digest = NewType("Digest", str)
 """64 lower-case hex digits, always a sha256."""
 
+LONGEST_NAME = 255
+"""Bytes of a name within a path: what ext4, APFS and NFS take."""
+
 Plain: TypeAlias = Union[  # noqa: UP007  (a quoted name cannot be joined with `|` at run time)
     None, bool, int, str, Sequence["Plain"], Mapping[str, "Plain"]
 ]
@@ -66,7 +69,8 @@ class File:
 class Tree:
     """An artifact: named files and their contents. Nothing else about a build is kept.
 
-    Paths are relative, use `/`, and stay apart on a file system that ignores case.
+    Paths are relative, use `/`, and stay apart on a file system that ignores case, or how letters
+    with accents are spelled.
     """
 
     files: tuple[File, ...]
@@ -79,9 +83,13 @@ class Tree:
             _check_path(path)
         folded: dict[str, str] = {}
         for path in paths:
-            if other := folded.get(path.casefold()):
+            if other := folded.get(_folded(path)):
                 raise IntegrityError(f"`{other}` and `{path}` differ only in case")
-            folded[path.casefold()] = path
+            folded[_folded(path)] = path
+        for path in paths:
+            for end in (place for place, letter in enumerate(path) if letter == "/"):
+                if other := folded.get(_folded(path[:end])):
+                    raise IntegrityError(f"`{other}` cannot be a file: there is `{path}`")
 
     @classmethod
     def of(cls, files: Iterable[File]) -> Tree:
@@ -112,8 +120,20 @@ class Tree:
         return next((file for file in self.files if file.path == path), None)
 
 
+def _folded(path: str) -> str:
+    return path if path.isascii() and path.islower() else _spelled(path)
+
+
+def _spelled(path: str) -> str:
+    import unicodedata
+
+    return unicodedata.normalize("NFC", path.casefold())
+
+
 def _check_path(path: str) -> None:
     parts = path.split("/")
     bad = not path or path.startswith("/") or "\\" in path or "\0" in path or ":" in parts[0]
     if bad or any(part in ("", ".", "..") for part in parts):
         raise IntegrityError(f"a path may not leave its tree: {path!r}")
+    if not path.isprintable() or any(len(part.encode()) > LONGEST_NAME for part in parts):
+        raise IntegrityError(f"a path that cannot be shown or kept: {path[:300]!r}")

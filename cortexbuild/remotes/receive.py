@@ -52,13 +52,9 @@ def _receive(
 ) -> None:
     part, reasons, wrong = delivery.part(file), [], False
     for address, remote in remotes:
-
-        def moved(count: int, name: str = address.name) -> None:
-            came[name] += count
-            delivery.moved(count)
-
         try:
-            if _bring_right(remote, file, part, moved, delivery):
+            if _bring_right(remote, file, part, delivery):
+                came[address.name] += file.size
                 return
             reasons.append(f"it is not in {address.name}")
         except RemoteError as error:
@@ -73,15 +69,13 @@ def _receive(
     raise kind(f"`{file.path}`: {'; '.join(reasons)}")
 
 
-def _bring_right(
-    remote: Remote, file: File, part: Path, moved: Callable[[int], None], delivery: StoreDelivery
-) -> bool:
+def _bring_right(remote: Remote, file: File, part: Path, delivery: StoreDelivery) -> bool:
     """Whether it was there, and is in the store now."""
     had = part.exists() and part.stat().st_size > 0
-    sums = bring(remote, file, part, moved)
+    sums = bring(remote, file, part, delivery.moved)
     if sums is not None and sums.sha256 != file.digest and had:
         part.unlink()  # what lay here from an earlier try may be what is wrong
-        sums = bring(remote, file, part, moved)
+        sums = bring(remote, file, part, delivery.moved)
     if sums is None:
         return False
     if (sums.sha256, sums.size) == (file.digest, file.size):

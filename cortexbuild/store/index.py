@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..core.digest import Digest
+from ..errors import StoreError
 
 SCHEMA = """
 create table if not exists blob(
@@ -25,6 +26,9 @@ create table if not exists spec(digest text primary key) without rowid;
 create table if not exists note(name text primary key, value text not null) without rowid;
 """
 RACY = 2_000_000_000  # ns: a file younger than this when it was read may change unseen
+DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
+PATIENCE = 30.0
+"""Seconds to wait for others that write."""
 
 
 class BlobRow(NamedTuple):
@@ -37,18 +41,23 @@ class Index:
         self._path = path
         try:
             self._db = self._open()
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in DAMAGED:
+                raise StoreError(
+                    f"{path} cannot be used: {error}",
+                    hint="it is an index and may be deleted while no cortexbuild runs",
+                ) from error
             for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                 name.unlink(missing_ok=True)
             self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        db = sqlite3.connect(self._path, timeout=30, isolation_level=None)
+        db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
         try:
-            db.execute("pragma journal_mode=wal")
+            _patiently(lambda: db.execute("pragma journal_mode=wal"))
             db.execute("pragma synchronous=normal")
-            db.executescript(SCHEMA)
+            _patiently(lambda: db.executescript(SCHEMA))
         except sqlite3.DatabaseError:
             db.close()
             raise
@@ -96,3 +105,17 @@ class Index:
     def known_specs(self, digests: Iterable[Digest]) -> set[Digest]:
         known = {row[0] for row in self._db.execute("select digest from spec")}
         return {digest for digest in digests if digest in known}
+
+
+def _patiently(ask: Callable[[], object]) -> None:
+    """SQLite does not wait by itself for others that make a database at the same time."""
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ask()
+            return
+        except sqlite3.OperationalError as error:
+            busy = error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > end:
+                raise
+            time.sleep(0.01)

@@ -19,9 +19,11 @@ def scratch(root: Path) -> Iterator[Path]:
     """A folder under `root`/tmp that is gone afterwards. `flock` dies with its process."""
     folder = root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     folder.mkdir()
-    handle = os.open(folder / HELD, os.O_CREAT | os.O_RDWR, 0o600)
+    draft = folder / f"{HELD}.new"  # another process sweeps what has a lock that nobody holds
+    handle = os.open(draft, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
+        draft.rename(folder / HELD)
         yield folder
     finally:
         disk.remove(folder)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import cortexbuild.store.scratch as scratch_module
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Trace, key_of
 from cortexbuild.errors import IntegrityError, StoreError
@@ -281,3 +282,19 @@ def test_both_sums_are_taken_in_one_reading(tmp_path):
     assert sums.sha256 == hashlib.sha256(content).hexdigest()
     assert sums.xxh3 == xxhash.xxh3_128(content).hexdigest()
     assert sums.size == len(content)
+
+
+def test_a_folder_that_is_being_made_is_not_swept(store, monkeypatch):
+    """Another process may sweep at any moment: before the lock is held, too."""
+    lock = scratch_module.fcntl.flock
+
+    def after_a_sweep(handle, how):
+        if how == scratch_module.fcntl.LOCK_EX:
+            assert sweep(store.root) == 0
+        return lock(handle, how)
+
+    monkeypatch.setattr(scratch_module.fcntl, "flock", after_a_sweep)
+    with scratch(store.root) as folder:
+        assert sweep(store.root) == 0
+        (folder / "work").write_text("mine")
+    assert not folder.exists()
