@@ -8,9 +8,10 @@ folder is an http remote with the same content.
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.remote import Area, Moved, Pieces, RemoteObject
@@ -19,13 +20,14 @@ from ..store import disk
 
 PIECE = 4 << 20
 DRAFTS = "tmp"
-"""Under the folder: what is being written. Left there by a writer that was killed, it harms
-nothing, and the garbage collection takes it away."""
+"""Under the folder: what is being written."""
+OLD = 24 * 3600
+"""Seconds. What a writer that was killed left there harms nothing, and goes with a later write."""
 
 
 class FolderRemote:
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._swept = root, False
 
     def sizes(self, area: Area, names: Sequence[str]) -> Mapping[str, int]:
         found = {}
@@ -60,7 +62,7 @@ class FolderRemote:
         path = self._path(area, name)
         with self._trouble():
             self._check_root()  # nothing is written into a mount point without its mount
-            (self._root / DRAFTS).mkdir(exist_ok=True)
+            self._sweep_drafts()
             path.parent.mkdir(exist_ok=True)
             draft = self._root / DRAFTS / f"{name}.{uuid.uuid4().hex}"
             try:
@@ -94,6 +96,15 @@ class FolderRemote:
 
     def _path(self, area: Area, name: str) -> Path:
         return self._root / area / name
+
+    def _sweep_drafts(self) -> None:
+        drafts = self._root / DRAFTS
+        drafts.mkdir(exist_ok=True)
+        for draft in drafts.iterdir() if not self._swept else ():
+            with suppress(FileNotFoundError):
+                if draft.stat().st_mtime < time.time() - OLD:
+                    draft.unlink()
+        self._swept = True
 
     def _check_root(self) -> None:
         if not self._root.is_dir():

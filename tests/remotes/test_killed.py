@@ -10,43 +10,17 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from remotes.results import KEY, TRUSTED, built
 
 from cortexbuild.core.address import Address
 from cortexbuild.core.digest import Tree
-from cortexbuild.core.step import Trace, key_of
 from cortexbuild.remotes.folder import FolderRemote
 from cortexbuild.remotes.receive import receive
 from cortexbuild.remotes.send import Sender, send
-from cortexbuild.remotes.signing import SigningKey
 from cortexbuild.remotes.tiers import weigh
 from cortexbuild.store.delivery import StoreDelivery
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
-
-KEY = SigningKey("ci", bytes(32))
-TRUSTED = {"ci": KEY.public()}
-
-
-def built(store: LocalStore, count=3, size=1 << 20) -> list[Trace]:
-    """Some results of two files each, in a store."""
-    found = []
-    for number in range(count):
-        with scratch(store.root) as folder:
-            out = folder / "out"
-            out.mkdir()
-            (out / "config.json").write_text(f"{number}")
-            (out / "model.bin").write_bytes(random.Random(number).randbytes(size))
-            tree = store.add_folder(out)
-            ingredients = {
-                "schema": 1,
-                "kind": "x",
-                "tool": {},
-                "format": "",
-                "params": {"n": number},
-            }
-            trace = Trace(key_of(ingredients), ingredients, tree, f"m:t{number}", {})
-            found.append(store.keep_trace(trace, folder))
-    return found
 
 
 def in_child(work) -> int:
