@@ -343,3 +343,25 @@ def test_homes_that_fill_one_folder_at_once(team):
     assert [process.returncode for process in running] == [0] * 6, ended
     assert all(hashlib.sha256(p.read_bytes()).hexdigest() == p.name for p in team.objects("cas"))
     assert changes(team.machine("laptop"))["pulled"] == ["quantize", "validate"]
+
+
+def test_a_bundle_takes_results_where_no_network_goes(team):
+    team.share(more="", trust=public_text(team.key))
+    team.ci.run("sync")
+    team.ci.run("bundle", "export", "-o", str(team.tmp / "all.tar"))
+    team.ci.run("bundle", "export", "-o", str(team.tmp / "few.tar.zst"), "--final")
+    offline = team.machine("offline")
+    offline.run("bundle", "import", str(team.tmp / "few.tar.zst"))
+    assert changes(offline, "--offline", "--cache", "remote:off")["fresh"]
+    assert offline.text() == "HELL" and len(offline.blobs()) == 2
+    full = team.machine("full")
+    full.run("bundle", "import", str(team.tmp / "all.tar"))
+    shutil.rmtree(full.root / "weights")
+    full.run("sync", "--frozen", "--offline", "--cache", "remote:off")
+    assert full.text() == "HELL"
+    stranger = team.machine("stranger")
+    text = (stranger.root / "cortex.yaml").read_text()
+    (stranger.root / "cortex.yaml").write_text(text.partition("trust:")[0])
+    assert (
+        "not trusted" in stranger.run("bundle", "import", str(team.tmp / "all.tar"), code=6).stderr
+    )

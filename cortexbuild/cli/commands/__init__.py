@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from . import (
+    bundles,
     checking,
     comparing,
     keys,
@@ -29,4 +30,5 @@ COMMANDS: tuple[Command, ...] = (
     *starting.COMMANDS,
     *remotes.COMMANDS,
     *keys.COMMANDS,
+    *bundles.COMMANDS,
 )

@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...app.explain import Reason
 from ...app.project import Project
 from ...app.relock import Pins
+from ...core.manifest import Manifest
 from ...core.plan import Scope
 from ...core.step import Kind
 from ...store.local import LocalStore
 from .. import wire
 from ..jsontext import print_json
 from ..sharing import Sharing
+from ..yamlfile import read_yaml
 
 __all__ = [
     "Command", "add_json", "add_key", "add_pins", "add_scope", "add_sharing", "add_targets",
     "open_project", "open_store", "plain_reason", "print_json", "print_rows", "scope_of",
     "sharing_of",
+    "trusted_by",
 ]  # fmt: skip
 
 
@@ -35,6 +39,13 @@ def open_project(args: argparse.Namespace) -> Project:
     frozen, locked = getattr(args, "frozen", False), getattr(args, "locked", False)
     pins = Pins(frozen=frozen, may_ask=not locked)
     return wire.open_project(args.manifest, wire.open_store(), pins)
+
+
+def trusted_by(manifest: Path) -> tuple[str, ...]:
+    """The public keys that a manifest lists, if there is one: keys are for all projects."""
+    if not manifest.exists():
+        return ()
+    return Manifest.parse(read_yaml(manifest, str(manifest))).trust
 
 
 def open_store() -> LocalStore:

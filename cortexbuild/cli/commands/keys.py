@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from ...core.manifest import Manifest
 from ...errors import UsageError
 from ...remotes import keys
 from ..sharing import keys_folder
-from ..yamlfile import read_yaml
-from .command import Command, add_json, print_json, print_rows
+from .command import Command, add_json, print_json, print_rows, trusted_by
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +47,7 @@ def _new(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     own = {key.name for key in keys.own_keys(keys_folder())}
-    manifest = _trusted_by(args.manifest)
+    manifest = trusted_by(args.manifest)
     rows = []
     for name in keys.trusted_keys(keys_folder(), manifest):
         said = "cortex.yaml" if name in {text.partition(":")[0] for text in manifest} else "here"
@@ -61,13 +58,6 @@ def _list(args: argparse.Namespace) -> int:
     else:
         print_rows(rows)
     return 0
-
-
-def _trusted_by(path: Path) -> tuple[str, ...]:
-    """The keys of the manifest, if there is one: keys are for all projects."""
-    if not path.exists():
-        return ()
-    return Manifest.parse(read_yaml(path, str(path))).trust
 
 
 def _trust(args: argparse.Namespace) -> int:
