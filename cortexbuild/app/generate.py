@@ -35,6 +35,7 @@ def find_built(project: Project, pattern: str) -> Built:
     if built is None:
         raise ToolError(f"{names[0]} is not built", hint=f"run `cortexbuild sync {names[0]}`")
     _check(project, built)
+    project.store.note_use(built.tree)
     return built
 
 

@@ -112,13 +112,15 @@ class Source:
 
     `pin` reads as little as it can and says what the bytes are; `fetch` brings those files, as
     they were pinned. A `local` one is looked at by every command, since that costs no more than
-    some stats; another is pinned once, and then cortex.lock says what it is.
+    some stats; another is pinned once, and then cortex.lock says what it is. `has` tells without
+    the network whether a `fetch` would find those files, for all that is known.
     """
 
     scheme: str
     pin: Callable[[str, Path, Looks], Pinned]
     fetch: Callable[[Pinned, Path, Delivery], None]
     local: bool = False
+    has: Callable[[Pinned, Path, Looks], bool] = lambda _pinned, _root, _looks: True
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +181,7 @@ class Store(Protocol):
     def traces(self) -> Iterator[Trace]: ...
     def has_tree(self, tree: Tree) -> bool: ...
     def set_aside(self, digest: Digest) -> None: ...
+    def note_use(self, tree: Tree) -> None: ...
     def blob(self, digest: Digest) -> Path: ...
     def blobs(self) -> Iterator[Digest]: ...
     def known_specs(self, digests: Iterable[Digest]) -> set[Digest]: ...

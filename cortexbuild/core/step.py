@@ -127,7 +127,8 @@ def spec_digest(spec: Mapping[str, Plain]) -> Digest:
 class Trace:
     """What a step made, and from what. Written once, after its files, and never changed.
 
-    `made` says where and how for people (seconds, platform, time); it decides nothing.
+    `made` says where and how for people (seconds, platform, time, of a fetch its origin); it
+    decides nothing of what is built.
     `signatures` are of those who vouch for it, by the names of their keys, in base64: a trace
     made here needs none, one from elsewhere is worth what they are (`remotes/signing.py`).
     """

@@ -58,6 +58,8 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
             "platform": f"{platform.system()} {platform.machine()}",
             "cortexbuild": VERSION,
         }
+        if job.step.kind is Kind.FETCH:
+            made["origin"] = job.step.origin
         trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
         before = store.trace(job.key, job.ingredients)
         kept = store.keep_trace(trace, folder, replace=job.again == "replace")
@@ -76,7 +78,8 @@ def _pull(
     with scratch(store.root) as folder:
         with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
             came = receive(pull.tree, remotes, store, delivery, say)
-        trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, {})
+        origin = {"origin": job.step.origin}  # only a source is known without a record
+        trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, origin)
         kept = store.keep_trace(trace, folder)
     return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)
 

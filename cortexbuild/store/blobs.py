@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
@@ -54,6 +54,8 @@ class Blobs:
                 disk.fsync_folder(dest.parent)
             path.unlink(missing_ok=True)  # first: it changes the ctime of what we remember
             self.index.keep_blob(sums.sha256, _stat_of(dest), sums.xxh3)
+        else:
+            self.index.note_use([sums.sha256])
         path.unlink(missing_ok=True)
         self._whole.add(sums.sha256)
 
@@ -79,6 +81,11 @@ class Blobs:
             dest = folder / file.path
             dest.parent.mkdir(parents=True, exist_ok=True)
             dest.symlink_to(self.blob(file.digest))
+        self.note_use(tree)
+
+    def note_use(self, tree: Tree) -> None:
+        """Remember that a tree is used, so that a garbage collection goes by it."""
+        self.index.note_use(file.digest for file in tree.files)
 
     def set_aside(self, digest: Digest) -> None:
         """Take a file that was found wrong out of the store."""
@@ -109,7 +116,7 @@ class Blobs:
         if not right:
             self.set_aside(file.digest)
         elif row is None or row.stat != seen:
-            self.index.keep_blob(file.digest, seen, xxh3)
+            self.index.correct_blob(file.digest, seen, xxh3)
         return right
 
     def link_out(self, file: File, dest: Path) -> None:
@@ -124,6 +131,20 @@ class Blobs:
             return
         if row is not None and row.stat == before:  # a new link changes ctime, and we know why
             self.index.keep_blob(file.digest, _stat_of(source), row.xxh3)
+
+    @contextmanager
+    def unlinking(self, digests: Iterable[Digest]) -> Iterator[None]:
+        """While other names of files go, which changes their ctime, and we know why."""
+        known = {digest: self.index.blob(digest) for digest in digests}
+        right = {
+            digest: row
+            for digest, row in known.items()
+            if row is not None and self.blob(digest).exists()
+            and row.stat == _stat_of(self.blob(digest))
+        }  # fmt: skip
+        yield
+        for digest, row in right.items():
+            self.index.correct_blob(digest, _stat_of(self.blob(digest)), row.xxh3)
 
     def quarantine(self, path: Path) -> None:
         """Take a wrong file away from all its names, so that nothing reads it by any of them."""

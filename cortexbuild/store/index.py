@@ -6,9 +6,10 @@ damaged one is thrown away. SQLite in WAL mode; for a local disk only.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ create table if not exists file(
 create table if not exists spec(digest text primary key) without rowid;
 create table if not exists note(name text primary key, value text not null) without rowid;
 """
+DAY = 86_400.0
 RACY = 2_000_000_000  # ns: a file younger than this when it was read may change unseen
 DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 PATIENCE = 30.0
@@ -71,9 +73,31 @@ class Index:
         return BlobRow(*row) if row else None
 
     def keep_blob(self, digest: Digest, stat: str, xxh3: str) -> None:
+        """A blob was put in or placed, which is a use of it."""
         self._db.execute(
             "insert or replace into blob values(?,?,?,?)", (digest, stat, xxh3, time.time())
         )
+
+    def correct_blob(self, digest: Digest, stat: str, xxh3: str) -> None:
+        """What is known of a blob has changed, without it having been used."""
+        self._db.execute(
+            "insert into blob values(?,?,?,?) on conflict(digest) do update "
+            "set stat=excluded.stat, xxh3=excluded.xxh3",
+            (digest, stat, xxh3, time.time()),
+        )
+
+    def note_use(self, digests: Iterable[Digest]) -> None:
+        """These are used now. What is known to a day is not written again, so that a command with
+        nothing to do writes nothing."""
+        which = json.dumps(list(digests))
+        stale = "used < ? and digest in (select value from json_each(?))"
+        at = time.time()
+        if self._db.execute(f"select 1 from blob where {stale}", (at - DAY, which)).fetchone():
+            self._db.execute(f"update blob set used=? where {stale}", (at, at - DAY, which))
+
+    def uses(self) -> Mapping[Digest, float]:
+        """When each blob was last used, to a day."""
+        return dict(self._db.execute("select digest, used from blob"))
 
     def forget_blob(self, digest: Digest) -> None:
         self._db.execute("delete from blob where digest=?", (digest,))

@@ -52,6 +52,13 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
         delivery.copy(file.path, folder / file.path)
 
 
+def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
+    """Only of what is kept here: another version is not brought again."""
+    del root, looks
+    kept = (_listed(folder) for folder in _cache().glob("llama.cpp-*"))
+    return any(files is not None and Tree.of(files) == pinned.tree for files in kept)
+
+
 def find_toolchain(root: Path) -> Path:
     """A folder with the converter and all that it imports.
 
@@ -127,4 +134,4 @@ def _listed(folder: Path) -> Iterable[File] | None:
     return [File(path, Digest(digest), size) for path, digest, size in rows]
 
 
-SOURCE = Source("toolchain", pin, fetch)
+SOURCE = Source("toolchain", pin, fetch, has=has)
