@@ -11,12 +11,13 @@ from ..app.generate import find_built
 from ..app.measured import goal_that_counts
 from ..app.project import Project
 from ..app.rebuild import Rebuilt, rebuild
-from ..core.events import Emit
+from ..core.events import Emit, Said
 from ..core.plan import Goal
 from ..core.step import Failure, Kind
 from ..errors import BuildFailed
 from ..store.local import LocalStore
 from ..store.scratch import scratch
+from ..store.storelock import store_lock
 from . import wire
 
 
@@ -25,7 +26,11 @@ def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebui
     built = find_built(project, pattern)
     goal, _ = goal_that_counts(project, built.target)
     store = wire.store_of(project)
-    with scratch(store.root) as folder:
+
+    def say(text: str) -> None:
+        emit(Said(text))
+
+    with store_lock(store.root, "verify --rebuild", say), scratch(store.root) as folder:
         second = LocalStore(folder / "store")
         executor = wire.open_executor(os.cpu_count() or 1, emit)
         try:

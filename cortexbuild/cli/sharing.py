@@ -20,6 +20,7 @@ from ..remotes.send import Sender, Sent, check_key, send
 from ..remotes.tiers import Tier, Tiers
 from ..sources import is_offline
 from ..store.scratch import scratch
+from ..store.storelock import store_lock
 from . import wire
 
 VARIABLE = "CORTEX_CACHE"
@@ -107,20 +108,21 @@ def push_good(
 ) -> list[Pushed]:
     """After a sync: send what is good of its targets. What does not work is a warning, unless the
     remotes are required."""
-    found = parcels(project, targets).parcels
     told = []
-    for sender in to:
-        try:
-            told.append(Pushed(sender.address.name, push(sender, found, lambda _: None)))
-        except RemoteError as error:
-            if sharing.required:
-                raise
-            emit(Said(f"nothing more is sent to {sender.address.name}: {error}"))
-            told.append(Pushed(sender.address.name, None, str(error)))
+    with store_lock(project.store.root, "push", lambda text: emit(Said(text))):
+        found = parcels(project, targets).parcels
+        for sender in to:
+            try:
+                told.append(Pushed(sender.address.name, push(sender, found, lambda _: None)))
+            except RemoteError as error:
+                if sharing.required:
+                    raise
+                emit(Said(f"nothing more is sent to {sender.address.name}: {error}"))
+                told.append(Pushed(sender.address.name, None, str(error)))
     return told
 
 
 def push(sender: Sender, found: Sequence[Parcel], moved: Callable[[int], None]) -> Sent:
-    """Send to one remote. Raises what `remotes.send.send` does."""
+    """Send to one remote, with the store locked. Raises what `remotes.send.send` does."""
     with scratch(sender.store.root) as folder:
         return send(sender, [(one.trace, one.whole) for one in found], folder, moved)

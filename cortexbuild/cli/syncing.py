@@ -16,12 +16,13 @@ from ..app.project import Project
 from ..app.ran import after as after_run
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
-from ..core.events import Event, StepChanged
+from ..core.events import Event, Said, StepChanged
 from ..core.plan import Scope
 from ..errors import BuildFailed, StoreError
+from ..store.storelock import store_lock
 from . import wire, words
 from .beside import keep_last, keep_run, read_lock, read_run, write_lock
-from .prune import note_views
+from .prune import note_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def run_sync(
     options: SyncOptions = SyncOptions(),
 ) -> Outcome:
     """One sync with the real parts. What was pinned is locked first; the last keys are kept for
-    `why`, and what became of each step for `report`."""
+    `why`, and what became of each step for `report`. No bytes go from the store meanwhile."""
     changes: list[StepChanged] = []
 
     def hear(event: Event) -> None:
@@ -50,36 +51,32 @@ def run_sync(
             changes.append(event)
         emit(event)
 
-    if project.lock != project.locked:  # a frozen one is never another
-        write_lock(project.root, project.lock)
     store = wire.store_of(project)
-    run = wire.new_run(store)
-    executor = wire.open_executor(options.jobs or os.cpu_count() or 1, emit)
-    try:
-        outcome = app_sync(
-            project,
-            scope,
-            executor,
-            partial(
-                wire.job_of,
+    with store_lock(store.root, "sync", lambda text: emit(Said(text)), options.patience):
+        if project.lock != project.locked:  # a frozen one is never another
+            write_lock(project.root, project.lock)
+        note_root(project, {})
+        run = wire.new_run(store)
+        executor = wire.open_executor(options.jobs or os.cpu_count() or 1, emit)
+        forced = project.plan.forced(scope)
+        try:
+            outcome = app_sync(
                 project,
-                run,
-                options.patience,
-                project.plan.forced(scope),
-                options.again,
-            ),
-            hear,
-            after=options.after,
-            prepare=partial(check_room, project, scope),
-        )
-    finally:
-        executor.close()
-        wire.end_run(store, run)
-    keep_last(project.root, outcome.keys)
-    at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    before = read_run(project.root)
-    keep_run(project.root, after_run(before, changes, outcome.failed, at, project.plan.steps))
-    note_views(project)
+                scope,
+                executor,
+                partial(wire.job_of, project, run, options.patience, forced, options.again),
+                hear,
+                after=options.after,
+                prepare=partial(check_room, project, scope),
+            )
+        finally:
+            executor.close()
+            wire.end_run(store, run)
+        keep_last(project.root, outcome.keys)
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        before = read_run(project.root)
+        keep_run(project.root, after_run(before, changes, outcome.failed, at, project.plan.steps))
+        note_root(project, outcome.keys)
     return outcome
 
 

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import BusyError
-
-SAY_AFTER = 2.0  # seconds before saying whom one waits for
+from .waiting import acquire
 
 
 @contextmanager
@@ -27,34 +25,17 @@ def step_lock(
     path = root / "locks" / f"{key}.lock"
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        _acquire(handle, path, label, say, patience)
+        acquire(
+            handle, fcntl.LOCK_EX, patience,
+            lambda: f"{label} is being made by {_holder(path)}",
+            lambda: f"{label} waits for {_holder(path)}", say,
+        )  # fmt: skip
         os.ftruncate(handle, 0)
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "step": label}
         os.pwrite(handle, json.dumps({**holder, "since": time.strftime("%H:%M")}).encode(), 0)
         yield
     finally:
         os.close(handle)
-
-
-def _acquire(
-    handle: int, path: Path, label: str, say: Callable[[str], None], patience: float | None
-) -> None:
-    started, said = time.monotonic(), False
-    while True:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            waited = time.monotonic() - started
-            if patience is not None and waited >= patience:
-                raise BusyError(
-                    f"{label} is being made by {_holder(path)}",
-                    hint="wait for it, or leave `--no-wait` and `--lock-timeout` out",
-                ) from None
-            if not said and waited > SAY_AFTER:
-                said = True
-                say(f"{label} waits for {_holder(path)}")
-            time.sleep(0.05)
 
 
 def _holder(path: Path) -> str:

@@ -13,6 +13,7 @@ from ...core.digest import Digest
 from ...errors import IntegrityError, ToolError
 from ...store.hashing import sums_of
 from ...store.local import LocalStore
+from ...store.storelock import store_lock
 from .. import words
 from ..rebuilding import rebuild_target
 from ..render import screen
@@ -30,7 +31,8 @@ def _verify(args: argparse.Namespace) -> int:
     if args.rebuild:
         return _rebuild(args)
     store = open_store()
-    count, damaged = verify(store, partial(_sum_of, store), lambda _done, _total: None)
+    with store_lock(store.root, "verify", partial(print, file=sys.stderr)):
+        count, damaged = verify(store, partial(_sum_of, store), lambda _done, _total: None)
     if args.json:
         listed = [{"sha256": one.digest, "used": list(one.used)} for one in damaged]
         print_json("verify/1", {"files": count, "damaged": listed})

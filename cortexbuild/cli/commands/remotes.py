@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import asdict, replace
+from functools import partial
 
 from ...app.build import After
 from ...app.share import parcels, unavailable
@@ -14,6 +15,7 @@ from ...core.events import Event, Said, StepChanged
 from ...core.plan import Scope
 from ...core.step import StepId
 from ...errors import RemoteError, ToolError, UsageError
+from ...store.storelock import store_lock
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, said_of, summary
 from ..sharing import push, senders, share
@@ -52,10 +54,11 @@ def _push(args: argparse.Namespace) -> int:
     if args.remote is not None and args.remote not in known:
         raise UsageError(f"there is no remote `{args.remote}`", hint=f"there are {known}")
     to = senders(project, args.key, [args.remote] if args.remote else known)
-    found = parcels(project, project.plan.select(args.targets), closure=args.closure)
     told = {}
-    for sender in to if found.parcels else ():
-        told[sender.address.name] = push(sender, found.parcels, lambda _: None)
+    with store_lock(project.store.root, "push", partial(print, file=sys.stderr)):
+        found = parcels(project, project.plan.select(args.targets), closure=args.closure)
+        for sender in to if found.parcels else ():
+            told[sender.address.name] = push(sender, found.parcels, lambda _: None)
     if args.json:
         sent = {name: asdict(one) for name, one in told.items()}
         print_json("push/1", {"remotes": sent, "left_out": dict(found.left_out)})

@@ -1,0 +1,36 @@
+"""Waiting for a lock that another process has: how long, and what a person is told meanwhile."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from collections.abc import Callable
+
+from ..errors import BusyError
+
+SAY_AFTER = 2.0  # seconds before saying whom one waits for
+
+
+def acquire(
+    handle: int, how: int, patience: float | None,
+    busy: Callable[[], str], waits: Callable[[], str], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Take a `flock` of the kind `how`. `busy` says why it cannot be had, `waits` that one waits.
+
+    Raises BusyError when it is not obtained within `patience` seconds; None is for ever.
+    """
+    started, said = time.monotonic(), False
+    while True:
+        try:
+            fcntl.flock(handle, how | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited = time.monotonic() - started
+            if patience is not None and waited >= patience:
+                raise BusyError(
+                    busy(), hint="wait for it, or leave `--no-wait` and `--lock-timeout` out"
+                ) from None
+            if not said and waited > SAY_AFTER:
+                said = True
+                say(waits())
+            time.sleep(0.05)
