@@ -32,12 +32,15 @@ def scratch(root: Path) -> Iterator[Path]:
 
 def sweep(root: Path) -> int:
     """Remove the folders whose process is gone; says how many."""
-    swept = 0
-    for folder in sorted((root / "tmp").iterdir()):
-        if not _is_held(folder):
-            disk.remove(folder)
-            swept += 1
-    return swept
+    found = left(root)
+    for folder in found:
+        disk.remove(folder)
+    return len(found)
+
+
+def left(root: Path) -> list[Path]:
+    """The folders that processes have left which were killed."""
+    return [folder for folder in sorted((root / "tmp").iterdir()) if not _is_held(folder)]
 
 
 def _is_held(folder: Path) -> bool:

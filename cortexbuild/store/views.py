@@ -7,7 +7,7 @@ sees the old artifact or the new one, whole. Whatever else has such a name is no
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..core.digest import Digest, Tree
@@ -43,6 +43,15 @@ class HomeViews:
         if not shown.is_relative_to(trees) or shown == trees:
             return None
         return Digest(shown.relative_to(trees).parts[0])
+
+    def all(self) -> Mapping[str, Digest]:
+        """Every view of ours, by its path under CORTEX_HOME, and the tree it shows."""
+        found = {}
+        for path in sorted(self._home.glob("*/*")):
+            shown = self._shown(path)
+            if shown is not None:
+                found[path.relative_to(self._home).as_posix()] = shown
+        return found
 
     def is_whole(self, target: str, format_: str, tree: Tree) -> bool:
         """Whether the view shows this tree, and every file of it is there."""

@@ -1,0 +1,45 @@
+"""Taking bytes out of the store. Killed at any point, it leaves a store that is right: a file is
+there whole or not at all, and a record without its bytes is a record still.
+
+Only for who holds the store lock alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..core.digest import Digest
+from ..core.step import StepKey
+from . import disk
+from .local import LocalStore
+from .scratch import scratch
+
+
+def free_folders(store: LocalStore, folders: Mapping[Digest, Iterable[Digest]]) -> None:
+    """Take folders of `trees/` away, and with them the names that would keep their bytes; each
+    with the files of the store that it shows."""
+    with scratch(store.root) as folder:
+        for name, shown in folders.items():
+            gone = folder / name
+            with store.unlinking(shown), suppress(FileNotFoundError):
+                (store.root / "trees" / name).rename(gone)  # at once, as far as anyone can see
+                disk.remove(gone)
+
+
+def free_files(store: LocalStore, digests: Iterable[Digest]) -> None:
+    for digest in digests:
+        store.blob(digest).unlink(missing_ok=True)
+        store.index.forget_blob(digest)
+
+
+def forget_traces(store: LocalStore, keys: Iterable[StepKey]) -> None:
+    """Let go of records; what they say was made would have to be made again."""
+    for key in keys:
+        store.trace_path(key).unlink(missing_ok=True)
+
+
+def remove_debris(paths: Iterable[Path]) -> None:
+    for path in paths:
+        disk.remove(path)
