@@ -9,10 +9,14 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
+from typing import TypeAlias
 
 from ..errors import CortexError, UsageError
 from ..version import VERSION
 from . import commands
+from .commands.command import Command
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 BUG = 70
 INTERRUPTED = 130
@@ -65,17 +69,26 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands.COMMANDS:
-        sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
-        sub.set_defaults(run=command.run)
-        sub.add_argument(
-            "-m", "--manifest", type=Path, default=Path("cortex.yaml"), metavar="FILE",
-            help="the manifest (default: cortex.yaml)",
-        )  # fmt: skip
-        sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
-        sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
-        sub.add_argument("--offline", action="store_true", help="never use the network")
-        command.arguments(sub)
+        _add(subparsers, command)
     return parser
+
+
+def _add(subparsers: Subparsers, command: Command) -> None:
+    sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+    if command.parts:
+        below = sub.add_subparsers(required=True, metavar="COMMAND")
+        for part in command.parts:
+            _add(below, part)
+        return
+    sub.set_defaults(run=command.run)
+    sub.add_argument(
+        "-m", "--manifest", type=Path, default=Path("cortex.yaml"), metavar="FILE",
+        help="the manifest (default: cortex.yaml)",
+    )  # fmt: skip
+    sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
+    sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
+    sub.add_argument("--offline", action="store_true", help="never use the network")
+    command.arguments(sub)
 
 
 if __name__ == "__main__":

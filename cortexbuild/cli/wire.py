@@ -52,6 +52,10 @@ def open_store() -> LocalStore:
     return LocalStore(home() / "build" / "v1")
 
 
+def open_views(store: LocalStore) -> HomeViews:
+    return HomeViews(home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models"))
+
+
 def open_project(manifest_path: Path, store: LocalStore, pins: Pins = PINS) -> Project:
     """Read the manifest and the lock, pin what is missing, and make the plan.
 
@@ -76,9 +80,7 @@ def open_project(manifest_path: Path, store: LocalStore, pins: Pins = PINS) -> P
         locked=known,
         plan=make_plan(manifest, recipes, lock, toolbox, memory=memory()),
         store=store,
-        views=HomeViews(
-            home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models")
-        ),
+        views=open_views(store),
         find_runtime=find_runtime,
         find_step_tool=lambda step: find_tool(step.tool.name, step.kind, step.format),
         last=read_last(root),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 def size(number: int) -> str:
     """`11.0 MiB`; binary units, one decimal."""
@@ -18,6 +20,11 @@ def time(seconds: float) -> str:
         return f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m{rest:02}s" if minutes else f"{rest}s"
+
+
+def day(seconds: float) -> str:
+    """A time, given in seconds since 1970, as a date."""
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def count(number: int, noun: str) -> str:

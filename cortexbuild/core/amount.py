@@ -1,4 +1,4 @@
-"""Amounts of memory, as people write them."""
+"""Amounts of memory and of storage, as people write them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 
-def _bytes(value: Any) -> Any:
-    """`8GiB` and `16 GB` as a number of bytes."""
+def in_bytes(value: Any) -> Any:
+    """`8GiB` and `16 GB` as a number of bytes. Raises ValueError for other texts; what is no text
+    is given back as it is."""
     if not isinstance(value, str):
         return value
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]i?)?B?\s*", value)
@@ -20,5 +21,5 @@ def _bytes(value: Any) -> Any:
     return int(float(found[1]) * base ** (" KMGT".index(unit[:1]) if unit else 0))
 
 
-Bytes = Annotated[int, Field(ge=0), BeforeValidator(_bytes, json_schema_input_type=str | int)]
+Bytes = Annotated[int, Field(ge=0), BeforeValidator(in_bytes, json_schema_input_type=str | int)]
 """A number of bytes, or text such as `8GiB`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from . import (
     bundles,
+    cache,
     checking,
     comparing,
     keys,
@@ -24,6 +25,7 @@ COMMANDS: tuple[Command, ...] = (
     *plan.COMMANDS,
     *looking.COMMANDS,
     *checking.COMMANDS,
+    *cache.COMMANDS,
     *comparing.COMMANDS,
     *running.COMMANDS,
     *reporting.COMMANDS,

@@ -21,18 +21,20 @@ from ..yamlfile import read_yaml
 
 __all__ = [
     "Command", "add_json", "add_key", "add_pins", "add_scope", "add_sharing", "add_targets",
-    "open_project", "open_store", "plain_reason", "print_json", "print_rows", "scope_of",
-    "sharing_of",
-    "trusted_by",
+    "add_waiting", "open_project", "open_store", "plain_reason", "print_json", "print_rows",
+    "scope_of", "sharing_of", "trusted_by",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
+    """One with `parts` is only a name for them: `cache` for `cache ls` and `cache gc`."""
+
     name: str
     summary: str
-    arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
+    run: Callable[[argparse.Namespace], int] = lambda _: 2
+    parts: tuple[Command, ...] = ()
 
 
 def open_project(args: argparse.Namespace) -> Project:
@@ -76,6 +78,16 @@ def print_rows(rows: Sequence[Sequence[str]]) -> None:
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
+
+def add_waiting(parser: argparse.ArgumentParser) -> None:
+    waiting = parser.add_mutually_exclusive_group()
+    waiting.add_argument(
+        "--lock-timeout", type=float, metavar="SEC", help="how long to wait for another process"
+    )
+    waiting.add_argument(
+        "--no-wait", dest="lock_timeout", action="store_const", const=0.0, help="not at all"
+    )
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:

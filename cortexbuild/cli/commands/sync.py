@@ -31,6 +31,7 @@ from .command import (
     add_scope,
     add_sharing,
     add_targets,
+    add_waiting,
     open_project,
     scope_of,
     sharing_of,
@@ -68,13 +69,7 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         "--fail-fast", dest="after_failure", action="store_const", const="stop",
         help="after a failure, end what is running",
     )  # fmt: skip
-    waiting = parser.add_mutually_exclusive_group()
-    waiting.add_argument(
-        "--lock-timeout", type=float, metavar="SEC", help="how long to wait for another process"
-    )
-    waiting.add_argument(
-        "--no-wait", dest="lock_timeout", action="store_const", const=0.0, help="not at all"
-    )
+    add_waiting(parser)
     parser.add_argument(
         "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
         help="how to show it; json is one event a line on stderr",
