@@ -36,7 +36,7 @@ class Hold:
 class Seen:
     """The store as it is `now`. `shown` has, for each view, the tree and the files it shows.
 
-    With `spare_sources` every source counts as pinned: what some project pins is not known.
+    With `spare_sources` every source stays: what some project pins is not known.
     """
 
     files: Mapping[Digest, Stored]
@@ -56,10 +56,9 @@ class Seen:
 def inventory(seen: Seen, can_fetch: Callable[[str, Tree], bool]) -> list[Artifact]:
     """Every artifact of which a record or a byte is there; each file in one of them at least.
 
-    `can_fetch` tells whether an origin still has a tree; it is asked about sources that no
-    project pins.
+    `can_fetch` tells whether an origin still has a tree.
     """
-    pinned = frozenset[Digest]().union(*(hold.trees() for hold in seen.holds))
+    source = _sources(seen, can_fetch)
     ends = seen.ends()
     needed = below(seen.traces, ends)
     read = _read_by_makers(seen.traces)
@@ -67,12 +66,12 @@ def inventory(seen: Seen, can_fetch: Callable[[str, Tree], bool]) -> list[Artifa
     for trace in seen.traces:
         grouped.setdefault(trace.tree.digest, []).append(trace)
 
-    def rank(name: Digest, trace: Trace) -> Rank:
+    def rank(trace: Trace) -> Rank:
         kind = trace.ingredients.get("kind")
         if trace.key in ends:
             return Rank.TARGET
         if kind == Kind.FETCH:
-            return Rank.SOURCE if name in pinned or seen.spare_sources else old_source(trace)
+            return source(trace.made.get("origin", ""), trace.tree)
         if kind in (Kind.DETECT, Kind.MEASURE):
             wanted = trace.key in needed and trace.tree.size <= SMALL
             return Rank.FINDING if wanted else Rank.INTERMEDIATE
@@ -80,18 +79,13 @@ def inventory(seen: Seen, can_fetch: Callable[[str, Tree], bool]) -> list[Artifa
         on_the_way = largest is not None and largest.digest in read
         return Rank.INTERMEDIATE if on_the_way else Rank.OLD_TARGET
 
-    def old_source(trace: Trace) -> Rank:
-        here = any(file.digest in seen.files for file in trace.tree.files)
-        lost = here and not can_fetch(trace.made.get("origin", ""), trace.tree)
-        return Rank.ONLY_COPY if lost else Rank.OLD_SOURCE
-
     found = [
-        _artifact(seen, name, traces, max(rank(name, trace) for trace in traces))
+        _artifact(seen, name, traces, max(rank(trace) for trace in traces))
         for name, traces in grouped.items()
     ]
     for hold in seen.holds:  # what came of a fetch that was broken off has no record yet
         for origin, tree in hold.pins.items():
-            part = _of_files(seen, tree, origin, Rank.SOURCE)
+            part = _of_files(seen, tree, origin, source(origin, tree))
             if part.files and tree.digest not in grouped:
                 grouped[tree.digest] = []
                 found.append(part)
@@ -102,6 +96,21 @@ def inventory(seen: Seen, can_fetch: Callable[[str, Tree], bool]) -> list[Artifa
             found.append(Artifact(name, view, "view", Rank.TARGET, 0.0, used, files))
     known = {digest for artifact in found for digest in artifact.files}
     return found + [_unnamed(seen, digest) for digest in seen.files if digest not in known]
+
+
+def _sources(seen: Seen, can_fetch: Callable[[str, Tree], bool]) -> Callable[[str, Tree], Rank]:
+    pinned = frozenset[Digest]().union(*(hold.trees() for hold in seen.holds))
+    origins = {tree.digest: origin for hold in seen.holds for origin, tree in hold.pins.items()}
+
+    def rank(origin: str, tree: Tree) -> Rank:
+        if seen.spare_sources:
+            return Rank.SPARED
+        here = any(file.digest in seen.files for file in tree.files)
+        if here and not can_fetch(origins.get(tree.digest, origin), tree):
+            return Rank.ONLY_COPY
+        return Rank.SOURCE if tree.digest in pinned else Rank.OLD_SOURCE
+
+    return rank
 
 
 def below(traces: Iterable[Trace], keys: Set[StepKey]) -> frozenset[StepKey]:

@@ -13,10 +13,11 @@ WHY = {
     Rank.INTERMEDIATE: "made on the way to a target",
     Rank.OLD_TARGET: "no project has it any more",
     Rank.OLD_SOURCE: "no project pins it any more, and it can be fetched again",
-    Rank.ONLY_COPY: "no project pins it any more, and it cannot be fetched again",
+    Rank.ONLY_COPY: "a source that cannot be fetched again",
     Rank.NEW: "written within the last hour",
     Rank.FINDING: "measured for a target, and small",
-    Rank.SOURCE: "a cortex.lock pins it",
+    Rank.SOURCE: "a cortex.lock pins it, and it can be fetched again",
+    Rank.SPARED: "what some project pins is not known",
     Rank.TARGET: "a project's target",
 }
 

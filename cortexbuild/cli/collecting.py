@@ -62,7 +62,8 @@ def look(store: LocalStore) -> Look:
     shown = wire.open_views(store).all()
     expired = {root: _views_of_it_alone(root, live, shown) for root in roots if root not in live}
     gone = {view for views in expired.values() for view in views}
-    holds = [_hold(root, notes) for root in live]
+    commits: dict[str, str] = {}
+    holds = [_hold(root, notes, commits) for root in live]
     seen = Seen(
         files=found.files,
         traces=list(store.traces()),
@@ -75,7 +76,7 @@ def look(store: LocalStore) -> Look:
         now=time.time(),
         spare_sources=bool(notes),
     )
-    artifacts = inventory(seen, partial(_can_fetch, store, roots))
+    artifacts = inventory(seen, partial(_can_fetch, store, roots, commits))
     return Look(seen, found, artifacts, live, expired, notes)
 
 
@@ -118,7 +119,7 @@ def carry_out(store: LocalStore, plan: Collection) -> None:
     remove_debris(plan.debris)
 
 
-def _hold(root: Root, notes: list[str]) -> Hold:
+def _hold(root: Root, notes: list[str], commits: dict[str, str]) -> Hold:
     pins: dict[str, Tree] = {}
     if root.is_there():
         try:
@@ -126,6 +127,7 @@ def _hold(root: Root, notes: list[str]) -> Hold:
             if lock is None:
                 raise LockError(f"{root.project} has no cortex.lock")
             pins = {origin: pinned.tree for origin, pinned in lock.sources.items()}
+            commits |= {origin: pinned.commit for origin, pinned in lock.sources.items()}
         except CortexError as error:
             notes.append(f"no source goes, since of {root.project} it is not known: {error}")
     sources = frozenset[Digest]() if pins else root.sources
@@ -139,13 +141,16 @@ def _views_of_it_alone(
     return sorted(view for view in root.views - kept if view in shown)
 
 
-def _can_fetch(store: LocalStore, roots: Sequence[Root], origin: str, tree: Tree) -> bool:
+def _can_fetch(
+    store: LocalStore, roots: Sequence[Root], commits: Mapping[str, str], origin: str, tree: Tree
+) -> bool:
     """Whether a source has these bytes still, looked for from every project that is known."""
     try:
         source = find_source(origin)
     except UsageError:
         return False
-    pinned, looks = Pinned(origin, tree, {}), wire.IndexedLooks(store.index)
+    pinned = Pinned(origin, tree, {}, commits.get(origin, ""))
+    looks = wire.IndexedLooks(store.index)
     if not source.local:
         return source.has(pinned, store.root, looks)
     return any(source.has(pinned, root.project, looks) for root in roots)

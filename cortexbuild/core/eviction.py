@@ -33,11 +33,12 @@ class Rank(IntEnum):
     INTERMEDIATE = 1  # made on the way to something else
     OLD_TARGET = 2  # made for its own sake, and no project has it any more
     OLD_SOURCE = 3  # pinned by no project any more, and can be fetched again
-    ONLY_COPY = 4  # the same, and cannot be fetched again: goes only if that is asked for
-    NEW = 5  # from here on nothing goes: written a moment ago, by whom is not recorded yet
-    FINDING = 6  # small, slow to find out, and wanted by a target
-    SOURCE = 7  # pinned by a project
-    TARGET = 8
+    SOURCE = 4  # pinned by a project; its targets do without, and it can be fetched again
+    ONLY_COPY = 5  # a source that cannot be fetched again: goes only if that is asked for
+    NEW = 6  # from here on nothing goes: written a moment ago, by whom is not recorded yet
+    SPARED = 7  # a source, while it is not known what some project pins
+    FINDING = 8  # small, slow to find out, and wanted by a target
+    TARGET = 9
 
     @property
     def word(self) -> str:
@@ -95,7 +96,7 @@ def choose(
 
     Only those last used `before` a time may go; of only copies, none unless that is asked for.
     """
-    most = Rank.ONLY_COPY if only_copies else Rank.OLD_SOURCE
+    most = Rank.ONLY_COPY if only_copies else Rank.SOURCE
     may_go = [item for item in artifacts if item.rank <= most and item.used < before]
     chosen = {id(item) for item in may_go}
     ranks: dict[Digest, int] = {}

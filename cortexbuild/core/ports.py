@@ -112,8 +112,8 @@ class Source:
 
     `pin` reads as little as it can and says what the bytes are; `fetch` brings those files, as
     they were pinned. A `local` one is looked at by every command, since that costs no more than
-    some stats; another is pinned once, and then cortex.lock says what it is. `has` tells without
-    the network whether a `fetch` would find those files, for all that is known.
+    some stats; another is pinned once, and then cortex.lock says what it is. `has` tells whether
+    a `fetch` would find those files, as far as that can be known without bringing them.
     """
 
     scheme: str

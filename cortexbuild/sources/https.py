@@ -52,6 +52,21 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
         ) from error
 
 
+def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
+    """Whether the server gives a file of that size; not when it cannot be asked."""
+    del root, looks
+    if is_offline():
+        return False
+    from huggingface_hub.utils import get_session, hf_raise_for_status
+
+    try:
+        answer = get_session().head(_parsed(pinned.origin)[0], follow_redirects=True)
+        hf_raise_for_status(answer)
+    except network_errors():
+        return False
+    return int(answer.headers.get("Content-Length", 0)) == pinned.tree.size
+
+
 class _OneFile:
     def __init__(self, url: str, sizes: dict[str, int]) -> None:
         self._url, self.sizes = url, sizes
@@ -72,4 +87,4 @@ def _parsed(origin: str) -> tuple[str, str, Digest]:
     return origin.partition("#")[0], name, Digest(found[1])
 
 
-SOURCE = Source("https", pin, fetch)
+SOURCE = Source("https", pin, fetch, has=has)

@@ -82,16 +82,16 @@ def test_intermediates_go_and_are_not_missed(space):
     planned = gc(space, "--keep", "0", "--dry-run", code=1)
     assert listing(space) == before, "a dry run changes nothing"
     report = gc(space, "--keep=0", code=1)
-    assert classes(report) == [("intermediate", "convert")]
+    assert classes(report) == [("intermediate", "convert"), ("source", "fetch")]
     assert {**planned, "dry_run": False} == report, "and it has told the truth"
-    assert set(report["kept"]) == {"source", "target"}
-    assert "HELLO WORLD" not in contents(space)
+    assert set(report["kept"]) == {"target"}
+    assert "HELLO WORLD" not in contents(space) and "hello world" not in "".join(contents(space))
     assert space.sync() == []
     assert "as they should be" in space.run("verify").stderr
     assert gc(space, "--keep", "0", code=1)["gone"] == []
     said = space.run("cache", "gc", "--keep", "20", code=1)
     assert "cannot go, and 20 B were to stay" in said.stderr
-    assert "source: a cortex.lock pins it" in said.stdout
+    assert "target: a project's target" in said.stdout
     assert gc(space, "--keep", "1GB")["before"] == report["after"]
 
 
@@ -111,7 +111,8 @@ def test_what_was_built_for_a_target_that_is_gone_comes_back_by_a_sync(space):
     space.sync()
     space.manifest(a={"keep": 1})
     space.sync()
-    assert classes(gc(space, "--older-than=0h")) == [("intermediate", "convert")], "its view stays"
+    left = classes(gc(space, "--older-than=0h"))
+    assert left == [("intermediate", "convert"), ("source", "fetch")], "its view stays"
     space.run("sync", "--prune")
     held = {path.stat().st_ino for path in space.blobs() if path.read_bytes() == b"HE"}
     report = gc(space, "--older-than=0h")
@@ -120,7 +121,8 @@ def test_what_was_built_for_a_target_that_is_gone_comes_back_by_a_sync(space):
     assert len(held) == 1 and not held & left, "no name of it is left, so its space is free"
     assert len(list((space.store / "trees").iterdir())) == 1
     space.manifest(a={"keep": 1}, b={"keep": 2})
-    assert space.steps() == ["m/convert", "m:b/quantize"], "its check has its record still"
+    made = ["m/fetch", "m/convert", "m:b/quantize"]
+    assert space.steps() == made, "its check has its record still"
     assert space.text("m--b") == "HE"
 
 
@@ -128,13 +130,13 @@ def test_two_projects_on_one_home_lose_nothing_of_each_other(space, tmp_path):
     other = beside(space, tmp_path, "another text")
     space.sync()
     other.sync()
+    assert json.loads(asked(space, "stats", "--json"))["shared"] > 0, "the same weights"
     report = gc(space, "--keep", "0", code=1)
-    assert classes(report) == [("intermediate", "convert")] * 2
+    assert classes(report) == [("intermediate", "convert")] * 2 + [("source", "fetch")] * 2
     assert space.sync() == other.sync() == []
     assert (space.text(), space.text("o--t")) == ("HELL", "ANOT")
     stats = json.loads(asked(space, "stats", "--json"))
     assert stats["projects"].keys() == {str(space.root), str(other.root)}
-    assert stats["shared"] > 0, "the same weights"
     assert stats["bytes"] == sum(path.stat().st_size for path in space.blobs())
     assert stats["bytes"] == sum(stats["classes"].values())
     assert sum(stats["projects"].values()) + stats["shared"] == stats["bytes"]
@@ -142,7 +144,7 @@ def test_two_projects_on_one_home_lose_nothing_of_each_other(space, tmp_path):
     found = {(one["label"], one["class"], one["here"] > 0) for one in listed}
     assert ("m:t/quantize", "target", True) in found
     assert ("m:t/convert", "intermediate", False) in found
-    assert ("m/fetch (path:weights)", "source", True) in found
+    assert ("m/fetch (path:weights)", "source", False) in found
     assert "dropped" in asked(space, "ls")
     assert "several projects" in asked(space, "stats")
 
@@ -177,7 +179,8 @@ def test_a_checkout_that_was_deleted_expires_and_takes_its_views_along(space, tm
     report = gc(other, "--keep=0", code=1)
     assert report["expired"][0]["views"] == ["quantized_models/m--t"]
     assert classes(report) == [
-        ("intermediate", "convert"), ("intermediate", "convert"), ("old target", "quantize")
+        ("intermediate", "convert"), ("intermediate", "convert"), ("old target", "quantize"),
+        ("source", "fetch"),
     ]  # fmt: skip
     assert not os.path.lexists(space.view())
     assert [path.name for path in space.view().parent.iterdir()] == [
@@ -196,7 +199,7 @@ def test_a_source_that_is_nowhere_else_goes_only_when_asked(space):
     assert "hello world" in "".join(contents(space)), "in its place is another, of the same size"
     assert "only copy" in report["kept"]
     report = gc(space, "--older-than=0h", "--include-unrefetchable")
-    assert classes(report) == [("only copy", "fetch")]
+    assert classes(report) == [("only copy", "fetch")], "the other one went before"
     assert "hello world" not in "".join(contents(space))
     assert space.sync() == []
 
@@ -277,12 +280,12 @@ def test_a_killed_sync_is_no_obstacle_and_what_it_began_can_go_on(space):
     run.kill()
     run.communicate()
     wait_for(lambda: all(is_gone(pid) for pid in workers))
-    report = gc(space, "--keep=0", "--no-wait", code=1)
-    assert classes(report) == [("old target", "convert")], "nothing has come of it yet"
-    assert "source" in report["kept"], "its lock counts, though it never came to an end"
+    report = gc(space, "--keep=0", "--no-wait")
+    took = [("old target", "convert"), ("source", "fetch")]
+    assert classes(report) == took, "nothing has come of it yet; its lock counts all the same"
     assert space.debris() == []
     space.manifest(t={})
-    assert space.sync() == ["convert", "quantize", "validate"]
+    assert space.sync() == ["fetch", "convert", "quantize", "validate"]
 
 
 def test_killed_at_any_moment_it_leaves_a_store_in_which_sync_works(space):

@@ -64,7 +64,7 @@ def left_after(artifacts, choice):
 
 
 def protected(artifacts, before, only_copies):
-    most = Rank.ONLY_COPY if only_copies else Rank.OLD_SOURCE
+    most = Rank.ONLY_COPY if only_copies else Rank.SOURCE
     return {d for a in artifacts if a.rank > most or a.used >= before for d in a.files}
 
 
@@ -201,7 +201,7 @@ def test_a_source_that_cannot_be_fetched_again_is_an_only_copy():
     asked = []
     found = ranks(seen(), lambda origin, tree: asked.append(origin) or False)
     assert (found["fetch"], asked) == (Rank.ONLY_COPY, ["path:weights"])
-    assert ranks(seen(spare=True), lambda origin, tree: False)["fetch"] == Rank.SOURCE
+    assert ranks(seen(spare=True), lambda origin, tree: True)["fetch"] == Rank.SPARED
 
 
 def test_files_without_a_record_are_left_alone_for_an_hour():

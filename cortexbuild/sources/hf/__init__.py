@@ -53,4 +53,14 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
             download(file, url, headers, delivery, bring_by_xet)
 
 
-SOURCE = Source("hf", pin, fetch)
+def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
+    """Whether the Hub has the weights at that commit, for everybody; no when it is not asked."""
+    del root, looks
+    if is_offline(OFFLINE):
+        return False
+    from .remote import still_has
+
+    return still_has(Origin.parse(pinned.origin), pinned)
+
+
+SOURCE = Source("hf", pin, fetch, has=has)

@@ -73,6 +73,28 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
     return Pinned(origin, Tree.of(files), facts.to_plain(), commit)
 
 
+def still_has(asked: Origin, pinned: Pinned) -> bool:
+    """Whether a repository lists the large files of a pin as they are, and is not gated: who was
+    let in once may be shut out."""
+    from huggingface_hub import HfApi
+
+    try:
+        info = HfApi().model_info(
+            asked.repo,
+            revision=pinned.commit or asked.revision,
+            files_metadata=True,
+            timeout=TIMEOUT,
+        )
+    except network_errors():
+        return False
+    listed = {item.rfilename: item.lfs for item in info.siblings or []}
+    large = {path: str(lfs.sha256) for path, lfs in listed.items() if lfs is not None}
+    return not info.gated and all(
+        large.get(file.path, file.digest) == file.digest and file.path in listed
+        for file in pinned.tree.files
+    )
+
+
 def _asking(ask: Callable[[], Any]) -> Any:
     """Ask again where that may help: the client does not, for what it calls metadata."""
     for attempt in range(TRIES - 1):
