@@ -51,10 +51,13 @@ class FolderRemote:
 
         def pieces() -> Pieces:
             with handle, self._trouble():
+                yield b""
                 while piece := handle.read(PIECE):
                     yield piece
 
-        return pieces()
+        begun = pieces()
+        next(begun)  # it waits inside of what closes the file, so that a `close` does that
+        return begun
 
     def write(
         self, area: Area, name: str, source: Path, moved: Moved, *, only_new: bool = False
