@@ -1,0 +1,69 @@
+"""Many requests at a time: ranges of one content in order, or one question about many names."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from threading import Event
+from typing import TypeAlias, TypeVar
+
+from ..core.remote import Pieces
+
+RANGE = 8 << 20
+WINDOW = 4
+"""Ranges on their way at a time. One connection to a bucket carries a part of what a line can, so
+several are read side by side; what has come and was not taken yet is in memory."""
+
+ASKED_AT_ONCE = 16
+
+Name = TypeVar("Name")
+Answer = TypeVar("Answer")
+GetRange: TypeAlias = Callable[[int, int], Iterable[bytes]]
+"""The bytes from a start up to an end, in pieces."""
+
+
+def in_order(first: bytes, get: GetRange, start: int, size: int) -> Pieces:
+    """`first`, which was at hand, and then what is from `start` up to `size`.
+
+    An error of `get` comes where its bytes would have. Closing waits for the pieces that are just
+    coming, no longer.
+    """
+    closed = Event()
+
+    def whole(at: int) -> bytes:
+        pieces = []
+        for piece in get(at, min(at + RANGE, size)):
+            if closed.is_set():
+                break
+            pieces.append(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    coming: deque[Future[bytes]] = deque()
+    workers = ThreadPoolExecutor(WINDOW, thread_name_prefix="ranges")
+    try:
+        starts = iter(range(start, size, RANGE))
+        for at in islice(starts, WINDOW):
+            coming.append(workers.submit(whole, at))
+        yield first
+        del first
+        while coming:
+            piece = coming.popleft().result()
+            for at in islice(starts, 1):
+                coming.append(workers.submit(whole, at))
+            yield piece
+    finally:
+        closed.set()
+        workers.shutdown(cancel_futures=True)
+
+
+def nothing() -> Pieces:
+    """The content from its end on."""
+    yield from ()
+
+
+def ask_all(ask: Callable[[Name], Answer], names: Iterable[Name]) -> Iterator[Answer]:
+    """The answers in the order of the names; after an error nothing more is asked."""
+    with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="ask") as workers:
+        yield from workers.map(ask, names)
