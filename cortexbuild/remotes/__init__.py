@@ -1,6 +1,9 @@
 """Shared caches: the clients, whom to believe, and how entries get there and back.
 
 folder.py  http.py  objects.py    the kinds of remote (core/remote.py)
+access.py  answers.py  listing.py what an http remote needs: who one is, errors in words, the index
+buckets.py  object_errors.py      what a bucket needs: how it is opened, errors in words
+ranges.py                         several requests at a time
 transfer.py                       one content, hashed as it comes, tried again, checked
 signing.py  keys.py               who made a record, and the files that keys are kept in
 tiers.py                          several remotes in order: records looked up and weighed
@@ -13,7 +16,6 @@ from pathlib import Path
 
 from ..core.address import Address
 from ..core.remote import Remote
-from ..errors import RemoteError
 
 
 def open_remote(address: Address, root: Path) -> Remote:
@@ -25,4 +27,10 @@ def open_remote(address: Address, root: Path) -> Remote:
         from .folder import FolderRemote
 
         return FolderRemote(Path(address.path))
-    raise RemoteError(f"{address.url}: no client for {address.scheme} yet, under {root}")
+    if address.scheme in ("http", "https"):
+        from .http import HttpRemote
+
+        return HttpRemote(address, root)
+    from .objects import ObjectRemote
+
+    return ObjectRemote(address, root)
