@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser check lint type arch fmt formats quality mutate clean
+.PHONY: help demo test browser nginx check lint type arch fmt formats quality mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -24,7 +24,7 @@ demo: $(READY)  ## build the shipped models, then let the 4-bit one write
 	$(BIN)/cortexbuild list
 	$(BIN)/cortexbuild generate stdlib-llama:mlx-4bit 'import os' --max-tokens 60
 
-test: check browser $(READY)  ## everything that CI runs
+test: check browser nginx $(READY)  ## everything that CI runs
 	$(BIN)/pytest -q -n 2 --durations=8
 
 browser:        ## a Chromium for tests/browser, where it can be installed
@@ -33,6 +33,13 @@ browser:        ## a Chromium for tests/browser, where it can be installed
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
 	  || echo 'make: no Chromium, so the tests of the report page will be SKIPPED: install it' \
 	       '(`apt-get install chromium`, `brew install --cask chromium`), or set CHROMIUM' >&2
+
+nginx:          ## an nginx for tests/remotes, where it can be installed
+	@$(PYTHON) tests/remotes/servers.py \
+	  || { grep -qs '^ID=debian' /etc/os-release && [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends nginx-light; } \
+	  || echo 'make: no nginx, so the tests of http remotes will be SKIPPED: install it' \
+	       '(`apt-get install nginx-light`, `brew install nginx`), or set NGINX' >&2
 
 check: lint type arch  ## style, types, imports
 lint: $(READY)
