@@ -24,7 +24,7 @@ CONNECT = 10.0
 SILENCE = 30.0
 """Seconds: for a connection, and without a byte of an answer."""
 WHOLE = 300.0
-"""Seconds for a request. A range or a part has 8 MiB, and others share the line with it."""
+"""Seconds for a request. A part has 8 MiB or more, and others share the line with it."""
 
 
 @dataclass(frozen=True, slots=True)

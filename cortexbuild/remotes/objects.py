@@ -63,7 +63,7 @@ class ObjectRemote:
                 if size is not None and start >= size:
                     return nothing()
                 raise
-            meta, first = answer.meta, bytes(answer.bytes())
+            meta, first = answer.meta, list(answer.stream(PIECE))
         size, tag = meta["size"], meta["e_tag"]
 
         def get(at: int, end: int) -> Iterator[bytes]:
@@ -76,7 +76,7 @@ class ObjectRemote:
                     )
                 yield from more.stream(PIECE)
 
-        return in_order(first, get, start + len(first), size)
+        return in_order(first, get, min(start + RANGE, size), size)
 
     def write(
         self, area: Area, name: str, source: Path, moved: Moved, *, only_new: bool = False

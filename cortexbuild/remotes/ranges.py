@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from threading import Event
@@ -11,10 +11,10 @@ from typing import TypeAlias, TypeVar
 
 from ..core.remote import Pieces
 
-RANGE = 8 << 20
+RANGE = 4 << 20
 WINDOW = 4
 """Ranges on their way at a time. One connection to a bucket carries a part of what a line can, so
-several are read side by side; what has come and was not taken yet is in memory."""
+several are read side by side; what has come and was not taken yet is in memory, some 30 MB."""
 
 ASKED_AT_ONCE = 16
 
@@ -24,7 +24,7 @@ GetRange: TypeAlias = Callable[[int, int], Iterable[bytes]]
 """The bytes from a start up to an end, in pieces."""
 
 
-def in_order(first: bytes, get: GetRange, start: int, size: int) -> Pieces:
+def in_order(first: Sequence[bytes], get: GetRange, start: int, size: int) -> Pieces:
     """`first`, which was at hand, and then what is from `start` up to `size`.
 
     An error of `get` comes where its bytes would have. Closing waits for the pieces that are just
@@ -32,27 +32,27 @@ def in_order(first: bytes, get: GetRange, start: int, size: int) -> Pieces:
     """
     closed = Event()
 
-    def whole(at: int) -> bytes:
+    def whole(at: int) -> list[bytes]:
         pieces = []
         for piece in get(at, min(at + RANGE, size)):
             if closed.is_set():
                 break
             pieces.append(piece)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return pieces
 
-    coming: deque[Future[bytes]] = deque()
+    coming: deque[Future[list[bytes]]] = deque()
     workers = ThreadPoolExecutor(WINDOW, thread_name_prefix="ranges")
     try:
         starts = iter(range(start, size, RANGE))
         for at in islice(starts, WINDOW):
             coming.append(workers.submit(whole, at))
-        yield first
-        del first
+        yield from first
+        first = ()
         while coming:
-            piece = coming.popleft().result()
+            pieces = coming.popleft().result()
             for at in islice(starts, 1):
                 coming.append(workers.submit(whole, at))
-            yield piece
+            yield from pieces
     finally:
         closed.set()
         workers.shutdown(cancel_futures=True)
