@@ -214,6 +214,15 @@ def test_a_server_that_does_not_list(tmp_path, status, text, why):
     assert "autoindex_format json" in found.value.hint
 
 
+def test_a_listing_without_an_end_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(http, "LONGEST", 1 << 20)
+    with (
+        odd_server(lambda asked: asked.say(200, b" " * (3 << 20))) as server,
+        pytest.raises(RemoteError, match="a list of more than 1 MiB"),
+    ):
+        list(remote_at(server.url, tmp_path).entries("cas"))
+
+
 @needs_nginx
 @pytest.mark.parametrize("size", [5, 20 << 20])
 def test_a_wrong_password(tmp_path, tls_folder, tls_url, monkeypatch, size):
@@ -313,7 +322,7 @@ def test_a_proxy_is_asked_and_is_told_who_one_is(tmp_path, monkeypatch):
 
 
 @needs_nginx
-def test_a_content_that_was_read_in_part_leaves_no_connection(tmp_path, plain_url):
+def test_after_a_content_that_was_read_in_part_one_can_go_on(tmp_path, plain_url):
     remote = remote_at(plain_url, tmp_path)
     remote.write("cas", NAME, source(tmp_path, 20 << 20), unseen)
     for _ in range(3):
@@ -321,4 +330,4 @@ def test_a_content_that_was_read_in_part_leaves_no_connection(tmp_path, plain_ur
         assert pieces is not None
         with closing(pieces):
             next(pieces)
-    assert remote.sizes("cas", [NAME]) == {NAME: 20 << 20}
+        assert remote.sizes("cas", [NAME]) == {NAME: 20 << 20}
