@@ -20,7 +20,7 @@ HINTS: Mapping[int, str] = {
     407: "a proxy asks who you are: put user:password@ into HTTPS_PROXY",
     409: "the server does not make folders: nginx needs `create_full_put_path on`",
     413: "the server takes no files of this size: nginx needs `client_max_body_size 0`",
-    507: "its disk is full: `cortexbuild cache gc --remote`",
+    507: "its disk is full: `cortexbuild cache gc --remote NAME`",
 }
 UNTRUSTED = "if its certificate is your own authority's, name that in `ca:` of the remote"
 

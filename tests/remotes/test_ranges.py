@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -59,20 +60,21 @@ def test_an_error_comes_where_the_bytes_would_have_come():
 
 
 def test_closing_ends_what_is_coming():
-    begun, go_on = threading.Event(), threading.Event()
+    begun, go_on, ended = threading.Event(), threading.Event(), []
 
-    def endless(at: int, end: int) -> Iterator[bytes]:
-        yield b"x"
+    def long(at: int, end: int) -> Iterator[bytes]:
         begun.set()
-        while True:
-            assert go_on.wait(60)
+        assert go_on.wait(60)
+        for _ in range(100):
+            time.sleep(0.001)
             yield b"x"
+        ended.append(at)
 
-    pieces = in_order([b"first"], endless, 0, 100)
+    pieces = in_order([b"first"], long, 0, 100)
     assert next(pieces) == b"first" and begun.wait(60)
     go_on.set()
     pieces.close()
-    assert not workers()
+    assert not workers() and not ended
 
 
 def test_after_an_error_nothing_more_is_asked():
