@@ -1,13 +1,16 @@
 """Shared caches: the clients, whom to believe, and how entries get there and back.
 
 folder.py  http.py  objects.py    the kinds of remote (core/remote.py)
-access.py  answers.py  listing.py what an http remote needs: who one is, errors in words, the index
+credentials.py  answers.py  listing.py    what an http remote needs: who one is, errors, the index
 buckets.py  object_errors.py      what a bucket needs: how it is opened, errors in words
 ranges.py                         several requests at a time
 transfer.py                       one content, hashed as it comes, tried again, checked
-signing.py  keys.py               who made a record, and the files that keys are kept in
+traces.py  signing.py  keys.py    records, who vouches for them, the files that keys are kept in
 tiers.py                          several remotes in order: records looked up and weighed
-receive.py  send.py               entries on their way here and there
+receive.py  send.py               results on their way here and there
+repairs.py                        what was found wrong, until a push has put it right
+audit.py  collect.py              is all of it right; what may go
+bundle.py  archive.py             results as one file
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.address import Address
 from ..errors import RemoteError
-from .access import read_ca
+from .credentials import read_ca
 from .object_errors import told
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """A shared cache behind a web server: nginx with WebDAV, bazel-remote, anything that takes a PUT.
 
 One stream brings a content: over loopback several ranges at a time were no faster and took four
-times the memory, and whoever fetches a model asks for several of its files at a time anyway.
+times the memory, and several files of a model come at a time anyway (`receive.py`).
 Nothing is tried again here, that is done for all remotes in one place.
 """
 
@@ -20,8 +20,8 @@ from urllib3 import BaseHTTPResponse, Retry, Timeout
 from ..core.address import Address
 from ..core.remote import Area, Moved, Pieces, RemoteObject
 from ..errors import RemoteError
-from .access import credentials, open_pool, variable
 from .answers import refused, told
+from .credentials import credentials, open_pool, variable
 from .listing import LONGEST, parse_listing
 from .ranges import ask_all, nothing
 

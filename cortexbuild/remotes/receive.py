@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from ..core.address import Address
-from ..core.digest import File, Tree
-from ..core.remote import Remote
+from ..core.digest import Digest, File, Tree
+from ..core.remote import Moved, Remote
 from ..errors import IntegrityError, RemoteError
 from ..store.delivery import StoreDelivery
+from ..store.hashing import Sums
 from ..store.local import LocalStore
 from . import repairs
 from .transfer import bring
 
 Say = Callable[[str], None]
+
+
+AT_ONCE = 3
+"""Contents on their way at the same time; each takes up to 40 MB of memory."""
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """What came of asking for a content: from where, or why not; and who has it wrong."""
+
+    file: File
+    part: Path
+    address: Address | None = None
+    sums: Sums | None = None
+    reasons: list[str] = field(default_factory=list)
+    damaged: list[tuple[Address, str]] = field(default_factory=list)
 
 
 def receive(
@@ -30,58 +51,76 @@ def receive(
     repairs it. Raises RemoteError when a content is in no remote, IntegrityError when it is in
     some, and wrong in all.
     """
-    came = dict.fromkeys((address.name for address, _ in remotes), 0)
+    came: Counter[str] = Counter()
+    missing: dict[Digest, File] = {}
     for file in tree.files:
-        if store.has_blob(file):
+        if store.has_blob(file) or file.digest in missing:
             delivery.moved(file.size)
-            continue
-        try:
-            _receive(file, remotes, store, delivery, came, say)
-        finally:
-            delivery.close()
-    return {name: count for name, count in came.items() if count}
+        else:
+            missing[file.digest] = file
+    lock = Lock()
+
+    def moved(count: int) -> None:
+        with lock:
+            delivery.moved(count)
+
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        arriving = [
+            pool.submit(_from_any, remotes, _Arrival(file, delivery.part(file)), moved)
+            for file in missing.values()
+        ]
+        for one in arriving:
+            arrival = one.result()
+            _take(arrival, store, delivery, say)
+            assert arrival.address is not None, "what was taken came from somewhere"
+            came[arrival.address.name] += arrival.file.size
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return came
 
 
-def _receive(
-    file: File,
-    remotes: Sequence[tuple[Address, Remote]],
-    store: LocalStore,
-    delivery: StoreDelivery,
-    came: dict[str, int],
-    say: Say,
-) -> None:
-    part, reasons, wrong = delivery.part(file), [], False
+def _from_any(
+    remotes: Sequence[tuple[Address, Remote]], arrival: _Arrival, moved: Moved
+) -> _Arrival:
+    """Collect a content from the first remote that has it right."""
     for address, remote in remotes:
         try:
-            if _bring_right(remote, file, part, delivery):
-                came[address.name] += file.size
-                return
-            reasons.append(f"it is not in {address.name}")
+            arrival.sums = _bring_right(remote, arrival.file, arrival.part, moved)
         except RemoteError as error:
-            reasons.append(f"{address.name}: {error}")
+            arrival.reasons.append(f"{address.name}: {error}")
         except IntegrityError as error:
-            part.unlink(missing_ok=True)
-            repairs.note_wrong(store.index, address, "cas", file.digest)
-            say(f"refused: in {address.name}, {error}")
-            reasons.append(f"what {address.name} has is damaged")
-            wrong = True
-    kind = IntegrityError if wrong else RemoteError
-    raise kind(f"`{file.path}`: {'; '.join(reasons)}")
+            arrival.part.unlink(missing_ok=True)
+            arrival.damaged.append((address, str(error)))
+            arrival.reasons.append(f"what {address.name} has is damaged")
+        else:
+            if arrival.sums is not None:
+                arrival.address = address
+                break
+            arrival.reasons.append(f"it is not in {address.name}")
+    return arrival
 
 
-def _bring_right(remote: Remote, file: File, part: Path, delivery: StoreDelivery) -> bool:
-    """Whether it was there, and is in the store now."""
+def _bring_right(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
+    """The content as it should be, or None where there is none; IntegrityError if it is wrong."""
     had = part.exists() and part.stat().st_size > 0
-    sums = bring(remote, file, part, delivery.moved)
+    sums = bring(remote, file, part, moved)
     if sums is not None and sums.sha256 != file.digest and had:
         part.unlink()  # what lay here from an earlier try may be what is wrong
-        sums = bring(remote, file, part, delivery.moved)
-    if sums is None:
-        return False
-    if (sums.sha256, sums.size) == (file.digest, file.size):
-        delivery.take(file.path, part, sums)
-        return True
+        sums = bring(remote, file, part, moved)
+    if sums is None or (sums.sha256, sums.size) == (file.digest, file.size):
+        return sums
     raise IntegrityError(
         f"`{file.path}` (cas/{file.digest}) is not what its name says: {sums.size} bytes of "
         f"sha256 {sums.sha256[:12]}, where {file.size} are expected"
     )
+
+
+def _take(arrival: _Arrival, store: LocalStore, delivery: StoreDelivery, say: Say) -> None:
+    for address, why in arrival.damaged:
+        repairs.note_wrong(store.index, address, "cas", arrival.file.digest)
+        say(f"refused: in {address.name}, {why}")
+    if arrival.address is None:
+        kind = IntegrityError if arrival.damaged else RemoteError
+        raise kind(f"`{arrival.file.path}`: {'; '.join(arrival.reasons)}")
+    delivery.take(arrival.file.path, arrival.part, arrival.sums)

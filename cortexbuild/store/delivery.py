@@ -22,7 +22,7 @@ class StoreDelivery:
     def __init__(self, store: LocalStore, tree: Tree, scratch: Path, progress: Progress) -> None:
         self._store, self._tree, self._scratch = store, tree, scratch
         self._progress, self._done = progress, 0
-        self._held: int | None = None
+        self._held: dict[Path, int] = {}
 
     def copy(self, path: str, source: Path) -> None:
         draft = self._scratch / "arriving"
@@ -59,11 +59,13 @@ class StoreDelivery:
         folder = self._store.root / "partial"
         folder.mkdir(exist_ok=True)
         path = folder / f"{file.digest}.part"
-        self._held = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
         try:
-            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            os.close(handle)
             return self._scratch / path.name
+        self._held[path] = handle
         return path
 
     def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
@@ -71,13 +73,13 @@ class StoreDelivery:
             self._accept(path, part, sums or sums_of(part))
         finally:
             part.unlink(missing_ok=True)
-            self.close()
+            if part in self._held:
+                os.close(self._held.pop(part))
 
     def close(self) -> None:
-        """Let go of a file that was being collected; what came of it stays for the next try."""
-        if self._held is not None:
-            os.close(self._held)
-            self._held = None
+        """Let go of files that were being collected; what came of them stays for the next try."""
+        while self._held:
+            os.close(self._held.popitem()[1])
 
     def moved(self, count: int) -> None:
         self._done += count

@@ -98,6 +98,7 @@ def test_a_tree_stays_in_its_folder_even_where_all_is_believed(paths):
         "{}", "", "null", "[]", "NaN", "\ufffd\ufffd",
         " " * (MOST + 1),
     ],
+    ids=lambda text: text[:20],
 )  # fmt: skip
 def test_a_record_that_is_none_is_damaged_and_no_crash(text):
     assert said(text, unsigned=True).startswith("damaged")
