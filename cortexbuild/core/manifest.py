@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from ..errors import UsageError
 from .address import Address
 from .amount import Bytes
-from .document import Document, Entry
+from .document import Document, Entry, did_you_mean
 from .limits import Limits
 from .origin import Origin
 from .publickey import PublicKeyText
@@ -154,6 +155,15 @@ class Cache(Entry):
             if name in names[:number]:
                 raise ValueError(f"two remotes are called `{name}`: give one another `name:`")
         return self
+
+    def remote(self, name: str) -> Address:
+        """The remote of a name. Raises UsageError when there is none."""
+        for remote in self.remotes:
+            if remote.name == name:
+                return remote
+        known = [remote.name for remote in self.remotes]
+        others = f"there are {', '.join(known)}" if known else "cortex.yaml names none: `cache:`"
+        raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, known, others))
 
 
 def _targets(value: Any) -> Any:

@@ -25,28 +25,22 @@ from .command import (
 )
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    subs = parser.add_subparsers(required=True, metavar="export|import")
-    export = subs.add_parser("export", help="write targets that are built, and all they stand on")
-    add_targets(export)
-    export.add_argument(
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="FILE",
         help="a tar; compressed with a name that ends in .zst",
     )  # fmt: skip
-    export.add_argument(
+    parser.add_argument(
         "--final", action="store_true", help="only the targets, and not what they were made of"
     )
-    add_key(export)
-    add_json(export)
-    export.set_defaults(bundle=_export)
-    into = subs.add_parser("import", help="take in what a bundle has; then `sync --offline`")
-    into.add_argument("file", type=Path, metavar="FILE")
-    add_json(into)
-    into.set_defaults(bundle=_import)
+    add_key(parser)
+    add_json(parser)
 
 
-def _bundle(args: argparse.Namespace) -> int:
-    return int(args.bundle(args))
+def _import_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE")
+    add_json(parser)
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -90,5 +84,10 @@ def _unseen(count: int) -> None:
 
 
 COMMANDS = (
-    Command("bundle", "results as one file, for machines without a network", _arguments, _bundle),
-)
+    Command("bundle", "results as one file, for machines without a network", parts=(
+        Command("export", "write targets that are built, and all they stand on",
+                _export_arguments, _export),
+        Command("import", "take in what a bundle has; then `sync --offline`", _import_arguments,
+                _import),
+    )),
+)  # fmt: skip

@@ -1,4 +1,4 @@
-"""`cache ls`, `cache stats` and `cache gc`: what the store has, and letting go of some of it."""
+"""`cache`: what the store has, whether it is right, and letting go of some of it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,21 @@ from ...store.storelock import store_lock
 from .. import words
 from ..artifacts import plain_artifact, plain_collection, print_collection, row_of
 from ..collecting import Look, carry_out, collect, look
+from . import remotecache
+from .checking import verify_store
 from .command import Command, add_json, add_waiting, open_store, print_json, print_rows
 
 NOTHING: frozenset[Digest] = frozenset()
 
 
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--remote", metavar="NAME", help="of this remote, not of this machine")
+    add_json(parser)
+
+
 def _ls(args: argparse.Namespace) -> int:
+    if args.remote:
+        return remotecache.ls(args)
     with closing(open_store()) as store:
         found = look(store)
     artifacts = sorted(found.artifacts, key=lambda one: (-one.rank, one.label, one.name))
@@ -35,6 +44,8 @@ def _ls(args: argparse.Namespace) -> int:
 
 
 def _stats(args: argparse.Namespace) -> int:
+    if args.remote:
+        return remotecache.stats(args)
     with closing(open_store()) as store:
         found = look(store)
     total = sum(file.size for file in found.seen.files.values())
@@ -92,7 +103,7 @@ def _gc_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would go")
     add_waiting(parser)
-    add_json(parser)
+    _arguments(parser)
 
 
 def _size(text: str) -> int:
@@ -109,7 +120,13 @@ def _age(text: str) -> timedelta:
     return int(found[1]) * {"h": timedelta(hours=1), "d": timedelta(1), "w": timedelta(7)}[found[2]]
 
 
+def _verify(args: argparse.Namespace) -> int:
+    return remotecache.verify(args) if args.remote else verify_store(args)
+
+
 def _gc(args: argparse.Namespace) -> int:
+    if args.remote:
+        return remotecache.gc(args)
     say = partial(print, file=sys.stderr)
     with closing(open_store()) as store, ExitStack() as held:
         if not args.dry_run:
@@ -140,8 +157,9 @@ def _ways_out(kept: Mapping[Rank, int]) -> str:
 
 COMMANDS = (
     Command("cache", "what the store has, and letting go of some of it", parts=(
-        Command("ls", "every artifact, and what it is there for", add_json, _ls),
-        Command("stats", "how much there is, of what and for whom", add_json, _stats),
+        Command("ls", "every artifact, and what it is there for", _arguments, _ls),
+        Command("stats", "how much there is, of what and for whom", _arguments, _stats),
+        Command("verify", "read all of it, and see whether it is right", _arguments, _verify),
         Command("gc", "make room: what no project needs goes", _gc_arguments, _gc),
     )),
 )  # fmt: skip

@@ -28,8 +28,11 @@ def _verify_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    if args.rebuild:
-        return _rebuild(args)
+    return _rebuild(args) if args.rebuild else verify_store(args)
+
+
+def verify_store(args: argparse.Namespace) -> int:
+    """Read every file of this machine's store."""
     store = open_store()
     with store_lock(store.root, "verify", partial(print, file=sys.stderr)):
         count, damaged = verify(store, partial(_sum_of, store), lambda _done, _total: None)

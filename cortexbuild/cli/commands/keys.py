@@ -11,27 +11,19 @@ from ..sharing import keys_folder
 from .command import Command, add_json, print_json, print_rows, trusted_by
 
 
-def _arguments(parser: argparse.ArgumentParser) -> None:
-    subs = parser.add_subparsers(required=True, metavar="new|list|trust|export")
-    new = subs.add_parser("new", help="make a key to sign with, on this machine")
-    new.add_argument("name", metavar="NAME", help="such as ci-2026")
-    new.set_defaults(keys=_new)
-    listed = subs.add_parser("list", help="the keys of this machine, and those that are trusted")
-    add_json(listed)
-    listed.set_defaults(keys=_list)
-    trusted = subs.add_parser("trust", help="believe a public key, on this machine")
-    trusted.add_argument("key", metavar="NAME:BASE64")
-    trusted.set_defaults(keys=_trust)
-    export = subs.add_parser("export", help="print a public key, to be trusted by others")
-    export.add_argument("name", metavar="NAME")
-    export.add_argument(
+def _name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="such as ci-2026")
+
+
+def _trust_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("key", metavar="NAME:BASE64")
+
+
+def _export_arguments(parser: argparse.ArgumentParser) -> None:
+    _name(parser)
+    parser.add_argument(
         "--secret", action="store_true", help="the secret half, for CORTEX_SIGNING_KEY in CI"
     )
-    export.set_defaults(keys=_export)
-
-
-def _keys(args: argparse.Namespace) -> int:
-    return int(args.keys(args))
 
 
 def _new(args: argparse.Namespace) -> int:
@@ -74,4 +66,12 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-COMMANDS = (Command("keys", "who signs what is shared, and who is believed", _arguments, _keys),)
+COMMANDS = (
+    Command("keys", "who signs what is shared, and who is believed", parts=(
+        Command("new", "make a key to sign with, on this machine", _name, _new),
+        Command("list", "the keys of this machine, and those that are trusted", add_json, _list),
+        Command("trust", "believe a public key, on this machine", _trust_arguments, _trust),
+        Command("export", "print a public key, to be trusted by others", _export_arguments,
+                _export),
+    )),
+)  # fmt: skip

@@ -51,9 +51,8 @@ def _push(args: argparse.Namespace) -> int:
         raise UsageError(
             "cortex.yaml names no remote", hint="cache: {remotes: ['s3://bucket/prefix']}"
         )
-    if args.remote is not None and args.remote not in known:
-        raise UsageError(f"there is no remote `{args.remote}`", hint=f"there are {known}")
-    to = senders(project, args.key, [args.remote] if args.remote else known)
+    names = [project.manifest.cache.remote(args.remote).name] if args.remote else known
+    to = senders(project, args.key, names)
     told = {}
     with store_lock(project.store.root, "push", partial(print, file=sys.stderr)):
         found = parcels(project, project.plan.select(args.targets), closure=args.closure)
