@@ -121,6 +121,19 @@ def test_who_may_not_list_may_read(tmp_path):
             list(remote.entries("cas"))
 
 
+def test_entries_have_what_is_ours(tmp_path):
+    keys = (f"x/cas/{NAME}", "x/cas/README", f"x/cas/deeper/{NAME}", "x/cas/" + "AB" * 32)
+    listed = "".join(
+        f"<Contents><Key>{key}</Key><LastModified>2026-11-22T10:00:00.000Z</LastModified>"
+        "<Size>7</Size></Contents>"
+        for key in keys
+    )
+    text = EMPTY.replace(b"</ListB", listed.encode() + b"</ListB")
+    with odd_server(lambda asked: asked.say(200, text)) as server:
+        (found,) = remote_at(server.url, tmp_path).entries("cas")
+    assert (found.name, found.size, found.modified) == (NAME, 7, 1795341600.0)
+
+
 def test_a_content_that_is_replaced_while_it_is_read(tmp_path, endpoint):
     remote = remote_at(endpoint, tmp_path)
     size = ranges.RANGE * (ranges.WINDOW + 2)
