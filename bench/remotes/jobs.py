@@ -1,7 +1,10 @@
 """One job in a process of its own, so that what it takes is known: `jobs.py CLIENT push|pull ...`.
 
-A push sends files under their names, a pull writes them to disk and compares their sha256: as they
-come, or of the file afterwards for a client that is a program.
+A push sends files under their names, a pull brings them and compares their sha256: as they come,
+or of the file afterwards for a client that is a program. At the end all is on the disk, synced.
+
+Ours is all of what `push` and `pull` do: from a store, looked at first, with a signed record; and
+into a store.
 """
 
 from __future__ import annotations
@@ -42,6 +45,7 @@ def checked(name: str, pieces: Iterable[bytes], path: Path) -> None:
         for piece in pieces:
             summing.update(piece)
             stream.write(piece)
+        os.fsync(stream.fileno())
     assert summing.hexdigest() == name
 
 
@@ -49,20 +53,46 @@ Move: TypeAlias = Callable[[str], None]
 """Moves the file of a name. What comes before the first is not measured."""
 
 
-def ours(task: Task, push: bool) -> Move:
+def ours(task: Task, push: bool) -> Callable[[], None]:
     from cortexbuild.core.address import Address
+    from cortexbuild.core.digest import Digest, File, Tree
+    from cortexbuild.core.step import Trace, key_of
     from cortexbuild.remotes import open_remote
+    from cortexbuild.remotes.receive import receive
+    from cortexbuild.remotes.send import Sender, send
+    from cortexbuild.remotes.signing import SigningKey
+    from cortexbuild.store.delivery import StoreDelivery
+    from cortexbuild.store.hashing import sums_of
+    from cortexbuild.store.local import LocalStore
+    from cortexbuild.store.scratch import scratch
 
-    remote = open_remote(Address(**task.address), task.folder)
-    moved: list[int] = []
+    address = Address(**task.address)
+    remote = open_remote(address, task.folder)
+    place = task.folder.with_name("store") if push else task.folder / "store"
+    store = LocalStore(place)
+    sizes = remote.sizes("cas", task.files) if not push else {}
+    sizes = sizes or {name: (task.folder / name).stat().st_size for name in task.files}
+    tree = Tree.of(File(name, Digest(name), sizes[name]) for name in task.files)
+    ingredients = {"schema": 1, "kind": "x", "tool": {}, "format": "", "params": {}}
+    trace = Trace(key_of(ingredients), ingredients, tree, "bench", {})
+    if push:
+        for name in task.files:
+            remote.remove("cas", name)
+            if not store.blob(Digest(name)).exists():
+                os.link(task.folder / name, place / name)
+                store.add_file(place / name, sums_of(place / name))
 
-    def move(name: str) -> None:
-        if push:
-            remote.write("cas", name, task.folder / name, moved.append)
-        else:
-            checked(name, remote.read("cas", name) or (), task.folder / name)
+    def pushed() -> None:
+        sender = Sender(address, remote, SigningKey("bench", bytes(32)), {}, store)
+        with scratch(store.root) as folder:
+            send(sender, [(trace, True)], folder, lambda _: None)
 
-    return move
+    def pulled() -> None:
+        with scratch(store.root) as folder:
+            delivery = StoreDelivery(store, tree, folder, lambda _done, _total: None)
+            receive(tree, [(address, remote)], store, delivery, print)
+
+    return pushed if push else pulled
 
 
 def urllib3(task: Task, push: bool) -> Move:
@@ -92,6 +122,7 @@ def curl(task: Task, push: bool) -> Move:
     def move(name: str) -> None:
         run(*command, way, str(task.folder / name), task.url(name))
         if not push:
+            run("sync", str(task.folder / name))
             check(task.folder / name)
 
     return move
@@ -125,6 +156,7 @@ def cp(task: Task, push: bool) -> Move:
             run("sync", str(there / name))
         else:
             run("cp", str(there / name), str(task.folder / name))
+            run("sync", str(task.folder / name))
             check(task.folder / name)
 
     return move
@@ -140,8 +172,11 @@ def run(*command: str) -> None:
 
 
 CLIENTS: Mapping[str, Callable[[Task, bool], Move]] = {
-    "ours": ours, "urllib3": urllib3, "curl": curl, "obstore": obstore, "cp": cp,
-}  # fmt: skip
+    "urllib3": urllib3,
+    "curl": curl,
+    "obstore": obstore,
+    "cp": cp,
+}
 
 
 def used() -> tuple[float, float]:
@@ -153,10 +188,17 @@ def main(client: str, job: str, text: str) -> None:
     plain = json.loads(text)
     plain["folder"], plain["files"] = Path(plain["folder"]), tuple(plain["files"])
     task = Task(**plain)
-    move = CLIENTS[client](task, job == "push")
+    if client == "ours":
+        work = ours(task, job == "push")
+    else:
+        move = CLIENTS[client](task, job == "push")
+
+        def work() -> None:
+            for name in task.files:
+                move(name)
+
     begun = used()
-    for name in task.files:
-        move(name)
+    work()
     seconds, processor = (end - start for end, start in zip(used(), begun, strict=True))
     unit = 1 if sys.platform == "darwin" else 1024
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
