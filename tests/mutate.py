@@ -45,6 +45,10 @@ def store(name, file, old, new, tests="tests/store"):
     return Sabotage(name, f"cortexbuild/store/{file}.py", old, new, tests)
 
 
+def remote(name, file, old, new, tests):
+    return Sabotage(name, f"cortexbuild/remotes/{file}.py", old, new, tests)
+
+
 SABOTAGES = (
     core("the tool's version is left out of the key", "step", '"engine": dict(self.engine)}', '"engine": {}}'),
     core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
@@ -104,6 +108,37 @@ SABOTAGES = (
     core("two steps have one name", "draft", "        for tell in ways:", "        for tell in ():", "tests/core/test_plan.py"),
     core("adapters are merged without their weights", "walk", "plain_number(adapter.weight)", "plain_number(1)", "tests/core/test_plan.py"),
     core("a name beats measured parameters", "policy", "_by_size(parameters) if parameters is not None else _by_name(name)", "_by_name(name)", "tests/core"),
+    core("what follows from an old output is kept when it comes out differently", "agenda", "if before is not None and before != trace.tree:", "if False:", "tests/core/test_agenda_pull.py"),
+    core("what could not be pulled is not built", "agenda", "        self._unpulled.add(id_)\n", "        self._unpulled.add(id_); return\n", "tests/core/test_agenda_pull.py"),
+    core("a tree may have a file where it has a folder", "digest", "if other := folded.get(_folded(path[:end])):", "if other := None:", "tests/remotes/test_weigh.py"),
+    core("paths may have control characters", "digest", "if not path.isprintable() or", "if", "tests/remotes/test_weigh.py"),
+    remote("what is told of the making is not signed", "signing", '        "made": dict(trace.made),\n', "", "tests/remotes/test_weigh.py"),
+    remote("the tree is not signed", "signing", '        "tree": trace.tree.digest,\n', "", "tests/remotes/test_weigh.py"),
+    remote("a record of another key is believed from a remote", "tiers", "if trace.key != key:", "if False:", "tests/remotes/test_weigh.py"),
+    remote("a record that nobody signed is believed", "tiers", "if unsigned or is_signed(trace, trusted):", "if unsigned or is_signed(trace, trusted) or not trace.signatures:", "tests/remotes/test_weigh.py"),
+    store("the key of a record need not be that of its ingredients", "traces", "if key_of(ingredients) != key:", "if False:", "tests/remotes/test_weigh.py"),
+    store("a record nested without end is a crash", "traces", "    except RecursionError as error:\n", "    except ZeroDivisionError as error:\n", "tests/remotes/test_weigh.py"),
+    store("a folder that is being made is swept", "scratch", '    draft = folder / f"{HELD}.new"', "    draft = folder / HELD"),
+    remote("a content of another size is taken for the right one", "tiers", "if size == left[name]:", "if True:", "tests/app/test_shared.py"),
+    remote("what a remote brings is not compared with its name", "receive", "if sums is None or (sums.sha256, sums.size) == (file.digest, file.size):", "if True:", "tests/app/test_shared.py"),
+    remote("more may come than there should be", "transfer", "if have + len(piece) > file.size:", "if False:", "tests/remotes/test_transfer.py"),
+    remote("a drop begins again at the start", "transfer", 'pieces = remote.read("cas", file.digest, have)', 'pieces = remote.read("cas", file.digest, 0)', "tests/remotes/test_transfer.py"),
+    remote("records go before their contents", "send", "    _send_contents(sender, list(files.values()), sent, moved)\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n", "    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n    _send_contents(sender, list(files.values()), sent, moved)\n", "tests/remotes/test_killed.py"),
+    remote("what was found wrong is not sent again", "send", "== file.size and not wrong", "== file.size", "tests/remotes/test_collect.py"),
+    remote("a damaged content is sent", "send", "if not sender.store.check_blob(file):", "if False:", "tests/remotes/test_send.py"),
+    remote("old contents go though a young push was about them", "collect", "keys = {key for root in roots if root.modified >= before for key in _keys(remote, root)}", "keys = set()", "tests/remotes/test_collect.py"),
+    remote("a push that begins meanwhile is not seen", "collect", "while _root_names(remote) != named:", "while False:", "tests/remotes/test_collect.py"),
+    remote("a bundle may have what no record names", "bundle", "if expected is None or expected.size != size:", "if expected is not None and expected.size != size:", "tests/remotes/test_bundle.py"),
+    remote("a bundle that was cut short is taken", "bundle", "if (len(arrived.traces), arrived.contents) != head:", "if False:", "tests/remotes/test_bundle.py"),
+    remote("a header of a tar may claim anything", "archive", "if not 0 <= size <= 2 * CHUNK:", "if size < 0:", "tests/remotes/test_bundle.py"),
+    remote("a key that others can read signs", "keys", "if stat.S_IMODE(mode) & 0o077:", "if False:", "tests/remotes/test_keys.py"),
+    remote("one name may stand for two keys", "keys", "if found.setdefault(name, raw) != raw:", "if found.setdefault(name, raw) is None:", "tests/remotes/test_keys.py"),
+    remote("a folder's content gets its name before it is whole", "folder", "            draft = self._root / DRAFTS / f\"{name}.{uuid.uuid4().hex}\"\n", "            path.unlink(missing_ok=True); draft = path\n", "tests/remotes"),
+    remote("a folder that is not mounted is made", "folder", "            self._check_root()  # nothing is written into a mount point without its mount\n", "            self._root.mkdir(parents=True, exist_ok=True)\n", "tests/remotes/test_send.py"),
+    remote("a server without ranges gives what was had already", "http", "0 if answer.status == 206 else start", "0", "tests/remotes/test_http.py"),
+    remote("a range is left out", "ranges", "for at in islice(starts, 1):", "for at in islice(starts, 2):", "tests/remotes/test_ranges.py"),
+    remote("a bucket that is not there is an empty one", "objects", "            if self._is_there:\n                return\n", "            return\n", "tests/remotes/test_objects.py"),
+    remote("of two records in a bucket the last one stays", "objects", 'mode="create" if only_new else "overwrite"', 'mode="overwrite"', "tests/remotes/test_contract.py"),
     Sabotage("experts in 16 bits are run as they are on a CPU", "cortexbuild/runtimes/mlx.py", "        _suit_cpu(self._model)\n", "", "tests/engines/test_mlx.py"),
     Sabotage("steps look for modules in the project's folder", "cortexbuild/exec/local.py", '"-P", "-m"', '"-m"', "tests/app/test_shared.py"),
     Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import AS_USUAL, After, build", "from ..store.local import LocalStore  # noqa\nfrom .build import AS_USUAL, After, build", "tests/arch"),

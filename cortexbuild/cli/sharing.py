@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 
 from ..app.project import Project
@@ -65,8 +66,8 @@ def share(
             store.keep_trace(trace, folder)
 
     tiers = Tiers(
-        [Tier(address, open_remote(address, project.root)) for address in addresses],
-        trusted_keys(keys_folder(), project.manifest.trust),
+        [Tier(address, partial(open_remote, address, project.root)) for address in addresses],
+        cache(partial(trusted_keys, keys_folder(), project.manifest.trust)),
         store,
         warn,
         found if keep else lambda _: None,

@@ -30,11 +30,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Tier:
-    """One remote. `trouble` is why it is not asked any more."""
+    """One remote, opened when it is first asked: a sync that has nothing to do imports no client.
+    `trouble` is why it is not asked any more."""
 
     address: Address
-    remote: Remote
+    open: Callable[[], Remote]
     trouble: str = ""
+    opened: Remote | None = None
+
+    def remote(self) -> Remote:
+        if self.opened is None:
+            self.opened = self.open()
+        return self.opened
 
 
 @dataclass(slots=True)
@@ -48,13 +55,13 @@ class Tally:
 
 
 class Tiers:
-    """`trusted` are public keys by name. What becomes known of a step is told to `found`, and
+    """`trusted` gives public keys by name. What becomes known of a step is told to `found`, and
     what is wrong with a remote to `warn`; where they are `required`, it is raised."""
 
     def __init__(
         self,
         tiers: Sequence[Tier],
-        trusted: Mapping[str, bytes],
+        trusted: Callable[[], Mapping[str, bytes]],
         blobs: Blobs,
         warn: Callable[[str], None],
         found: Callable[[Trace], None] = lambda _: None,
@@ -113,10 +120,10 @@ class Tiers:
 
     def _look_up(self, key: StepKey) -> Trace | None:
         for tier in self.usable():
-            text = self.ask(tier, partial(read_text, tier.remote, key))
+            text = self.ask(tier, partial(_read, tier, key))
             if text is None:
                 continue
-            found, why = weigh(text, key, self._trusted, unsigned=tier.address.unsigned)
+            found, why = weigh(text, key, self._trusted(), unsigned=tier.address.unsigned)
             if found is not None:
                 return found
             self.tally.ignored[f"{tier.address.name}: {why}"] += 1
@@ -127,7 +134,7 @@ class Tiers:
     def _sizes_of(self, tier: Tier, names: Sequence[str]) -> Mapping[str, int]:
         unknown = [name for name in names if (tier.address.name, name) not in self._sizes]
         if unknown:
-            sizes = self.ask(tier, lambda: tier.remote.sizes("cas", unknown)) or {}
+            sizes = self.ask(tier, lambda: tier.remote().sizes("cas", unknown)) or {}
             for name in unknown:
                 self._sizes[tier.address.name, name] = sizes.get(name)
         known = {name: self._sizes.get((tier.address.name, name)) for name in names}
@@ -138,6 +145,10 @@ class Tiers:
         if not self.tally.ignored[why]:
             self.tally.ignored[why] = 1
             repairs.note_wrong(self._blobs.index, tier.address, "cas", name)
+
+
+def _read(tier: Tier, key: StepKey) -> str | None:
+    return read_text(tier.remote(), key)
 
 
 def weigh(

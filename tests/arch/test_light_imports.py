@@ -11,7 +11,7 @@ import cortexbuild
 PACKAGE = Path(cortexbuild.__file__).parent
 HEAVY = (
     "torch", "mlx", "mlx_lm", "transformers", "numpy", "networkx", "huggingface_hub", "rich",
-    "safetensors", "gguf", "llama_cpp", "requests", "urllib3",
+    "safetensors", "gguf", "llama_cpp", "requests", "urllib3", "obstore", "boto3", "cryptography", "zstandard",
 )  # fmt: skip
 
 
@@ -30,3 +30,19 @@ def test_no_module_of_ours_loads_an_engine_when_imported():
         "    assert not loaded, (name, loaded)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_sync_with_nothing_to_do_imports_no_client_of_a_remote(space):
+    text = (space.root / "cortex.yaml").read_text()
+    remotes = '["http://127.0.0.1:9/x", "s3://bucket/x", "file:///nowhere"]'
+    (space.root / "cortex.yaml").write_text(text + f"cache: {{remotes: {remotes}}}\n")
+    space.run("keys", "new", "mine")
+    space.run("sync", "--cache", "remote:off")
+    code = (
+        "import sys\nfrom cortexbuild.cli.main import main\nassert main(['sync']) == 0\n"
+        f"loaded = [m for m in {HEAVY!r} if m in sys.modules and m != 'rich']\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, cwd=space.root, env=space.environment()
+    )
