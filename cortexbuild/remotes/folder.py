@@ -17,6 +17,7 @@ from pathlib import Path
 from ..core.remote import Area, Moved, Pieces, RemoteObject
 from ..errors import RemoteError
 from ..store import disk
+from .listing import NAME
 
 PIECE = 4 << 20
 DRAFTS = "tmp"
@@ -91,7 +92,8 @@ class FolderRemote:
                     stat = path.stat()
                 except FileNotFoundError:  # taken away meanwhile
                     continue
-                yield RemoteObject(path.name, stat.st_size, stat.st_mtime)
+                if NAME.fullmatch(path.name):  # what else lies there is not ours
+                    yield RemoteObject(path.name, stat.st_size, stat.st_mtime)
 
     def remove(self, area: Area, name: str) -> None:
         with self._trouble():

@@ -18,7 +18,7 @@ from ..core.address import Address
 from ..core.digest import File
 from ..core.remote import Moved, Remote
 from ..core.step import Trace
-from ..errors import IntegrityError, UsageError
+from ..errors import IntegrityError, RemoteError, UsageError
 from ..store.local import LocalStore
 from . import repairs, traces
 from .signing import SigningKey, is_signed, signed
@@ -32,13 +32,15 @@ AT_ONCE = 4
 @dataclass(slots=True)
 class Sent:
     """What a push came to. `others` are the labels of steps whose records there, of somebody who
-    is believed, say another output than ours: those stay."""
+    is believed, say another output than ours: those stay. `rooted` is whether the other side took
+    a root, by which `collect` keeps what was sent; bazel-remote takes none, and collects itself."""
 
     records: int = 0
     contents: int = 0
     size: int = 0
     there: int = 0
     others: list[str] = field(default_factory=list)
+    rooted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def send(
     """
     check_key(sender.address, sender.key)
     sent = Sent()
-    _send_root(sender, [trace for trace, _ in parcels], scratch)
+    sent.rooted = _send_root(sender, [trace for trace, _ in parcels], scratch)
     files = {f.digest: f for trace, whole in parcels if whole for f in trace.tree.files}
     _send_contents(sender, list(files.values()), sent, moved)
     for trace, whole in parcels:
@@ -79,14 +81,21 @@ def send(
     return sent
 
 
-def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> None:
+def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> bool:
     """First of all, so that a garbage collection that begins now keeps what comes."""
     text = json.dumps({"keys": sorted({trace.key for trace in wanted})}, indent=0) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()
     draft = scratch / f"{name}.root"
     draft.write_text(text)
-    persist(partial(sender.remote.write, "roots", name, draft, _unseen))
-    draft.unlink()
+    try:
+        persist(partial(sender.remote.write, "roots", name, draft, _unseen))
+    except RemoteError as error:
+        if error.passing:
+            raise
+        return False  # if nothing else is taken either, that will be told
+    finally:
+        draft.unlink()
+    return True
 
 
 def _send_contents(sender: Sender, files: Sequence[File], sent: Sent, moved: Moved) -> None:

@@ -50,3 +50,20 @@ def test_without_a_key_nothing_goes_out(store, tmp_path):
     with pytest.raises(UsageError, match="no key to sign with"):
         push(store, tmp_path / "shared", built(store, size=10), key=None)
     assert not list((tmp_path / "shared").rglob("*"))
+
+
+def test_a_cache_of_only_records_and_contents_takes_what_it_knows(store, tmp_path, monkeypatch):
+    """bazel-remote has no other areas."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    write = FolderRemote.write
+
+    def without_roots(self, area, *args, **more):
+        if area == "roots":
+            raise RemoteError("400 Bad Request")
+        return write(self, area, *args, **more)
+
+    monkeypatch.setattr(FolderRemote, "write", without_roots)
+    sent = push(store, folder, built(store, size=10))
+    assert (sent.records, sent.rooted) == (3, False)
+    assert not (folder / "roots").exists()
