@@ -13,7 +13,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 @pytest.fixture
 def space(tmp_path: Path) -> Workspace:
-    space = Workspace(tmp_path / "project", tmp_path / "home")
+    space = Workspace(tmp_path / "project", tmp_path / "home", inside=True)
     space.write("recipes/short.yaml", RECIPE)
     space.write("weights/config.json", '{"text": "hello world"}')
     space.write("weights/model.safetensors", tiny_safetensors())

@@ -32,6 +32,7 @@ def hub():
 def team(space, hub):
     """A project whose one source is on the Hub."""
     hub.commit(REPO, files())
+    space.inside = False  # huggingface-hub reads its variables when it is imported
     space.env |= {
         "HF_ENDPOINT": hub.url, "HF_HOME": str(space.home / "hf"), "HOME": str(space.home),
         "HF_TOKEN": "", "HF_HUB_DISABLE_XET": "1",

@@ -47,7 +47,7 @@ class Team:
         """Another home, and a checkout of the project without what is only kept."""
         root = self.tmp / name / "project"
         shutil.copytree(self.ci.root, root, ignore=shutil.ignore_patterns(".cortex"))
-        return Workspace(root, self.tmp / name / "home")
+        return Workspace(root, self.tmp / name / "home", inside=True)
 
     def filled(self) -> Team:
         self.ci.run("sync", "--cache", "remote:rw")
