@@ -6,7 +6,8 @@
         HfApi(endpoint=hub.url).model_info("org/model")
 
 Large files come from a second port of 127.0.0.1: the real Hub keeps them on another host, where the
-client sends no token and asks for no metadata. There is no xet: the client falls back to HTTP.
+client sends no token and asks for no metadata. With `xet` the Hub has them in its xet storage too,
+on that second port, and says so: hf_xet brings them from there.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from hub.model import (
 )
 from hub.routes import answer
 from hub.server import Server
+from hub.xet import Xet
 
 __all__ = ["Cut", "Drop", "Fault", "Flip", "Hub", "Repo", "Request", "Slow", "Status"]
 
@@ -47,12 +49,14 @@ class Hub:
     not valid; any other belongs to somebody without access. `page` is a tree's page size."""
 
     page: int = 1000
+    xet: bool = False
     repos: dict[str, Repo] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict, repr=False)
     tokens: set[str] = field(default_factory=set)
     revoked: set[str] = field(default_factory=set)
     log: list[Request] = field(default_factory=list)
     stored: dict[str, bytes] = field(default_factory=dict, repr=False)
+    storage: Xet = field(default_factory=Xet, repr=False)
 
     def __post_init__(self) -> None:
         self.lock, self.stopping = RLock(), Event()
@@ -112,7 +116,8 @@ class Hub:
 
     def fault(self, fault: Fault, path: str = "*", *, method: str = "GET", times: int = 1) -> None:
         """For the next requests whose path, with its query or without, matches. LFS files are at
-        `/cdn/<sha256>?filename=<name>`. Method `*` is any."""
+        `/cdn/<sha256>?filename=<name>`, xet has them at `/cas/v2/reconstructions/<name>` and in
+        `/cas/xorbs/*`. Method `*` is any."""
         with self.lock:
             self.armed.append(Armed(fault, path, method, times))
 

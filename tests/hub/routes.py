@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote
 
+from hub import xet
 from hub.model import Answer, Blob, Refused, Repo
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def resolve(call: Call) -> Answer:
         return Answer(200, blob.data, headers, blob.etag)
     where = f"{call.hub.cdn}/cdn/{blob.sha256}?filename={quote(call.path, safe='')}"
     linked = {"X-Linked-Etag": f'"{blob.etag}"', "X-Linked-Size": str(len(blob.data))}
+    linked |= xet.about(call, blob, sha)
     return Answer(302, b"", headers | linked | {"Location": where, "Accept-Ranges": "bytes"})
 
 
@@ -184,9 +186,12 @@ ROUTES: dict[str, list[tuple[re.Pattern[str], Callable[[Call], Answer]]]] = {
         (re.compile("/api/models"), list_models),
         (re.compile("/api/whoami-v2"), whoami),
         (re.compile("/cdn/(?P<name>[0-9a-f]{64})"), cdn),
+        (re.compile("/cas/v2/reconstructions/(?P<name>[0-9a-f]{64})"), xet.reconstruction),
+        (re.compile("/cas/xorbs/(?P<name>[0-9a-f]{64})"), xet.xorb),
         (re.compile("/files/(?P<path>.+)"), plain_file),
         (re.compile(_MODEL + "/refs"), list_repo_refs),
         (re.compile(_MODEL + "/auth-check"), auth_check),
+        (re.compile(_MODEL + "/xet-read-token/(?P<rev>[^/]+)"), xet.xet_read_token),
         (re.compile(_MODEL + "/tree/(?P<rev>[^/]+)(?P<path>/.*)?"), list_repo_tree),
         (re.compile(_MODEL + "/revision/(?P<rev>[^/]+)"), model_info),
         (re.compile(_MODEL), model_info),
