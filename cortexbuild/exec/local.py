@@ -29,13 +29,13 @@ PASSED_TO_FETCH = (
     "NETRC", "SSL_CERT_DIR", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
     "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
     "OLLAMA_MODELS", "CORTEX_OFFLINE",
-    "HF_HUB_DISABLE_XET", "HF_XET_CACHE", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
+    "HF_HUB_DISABLE_XET", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
     "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CORTEX_LLAMA_CPP", "PIP_INDEX_URL",
     "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "PIP_NO_INDEX", "PIP_PROXY",
     "PIP_TRUSTED_HOST",
 )  # fmt: skip
-PREFIXES_TO_FETCH = ("AWS_", "AZURE_", "GOOGLE_", "CORTEX_REMOTE_")
-"""What clients of shared caches are told by their usual variables."""
+PREFIXES_TO_FETCH = ("AWS_", "AZURE_", "GOOGLE_", "CORTEX_REMOTE_", "HF_XET_")
+"""What clients of shared caches, and of the Hub's storage, are told by their usual variables."""
 
 
 @dataclass(slots=True)
