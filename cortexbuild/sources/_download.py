@@ -19,8 +19,8 @@ LONGEST_WAIT = 60.0
 AGAIN = (408, 429, 500, 502, 503, 504)
 
 
-Way: TypeAlias = Callable[[File, str, Mapping[str, str], Path], bool]
-"""Another way to bring all of a file; whether it did."""
+Way: TypeAlias = Callable[[File, str, Mapping[str, str], Path, Callable[[int], None]], None]
+"""Another way to bring all of a file, or nothing of it. It tells of bytes that come."""
 
 
 def download(
@@ -30,8 +30,8 @@ def download(
     a dropped connection costs is less than one chunk of huggingface-hub, 10 MB."""
     part = delivery.part(file)
     part.touch()
-    if first is not None and first(file, url, headers, part):
-        delivery.moved(file.size)
+    if first is not None:
+        first(file, url, headers, part, delivery.moved)
     with part.open("ab") as stream:
         _collect(stream, file, url, headers, delivery)
     delivery.take(file.path, part)

@@ -45,12 +45,13 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     if not missing:
         return
     from .remote import address, errors_of
-    from .xet import bring_by_xet
+    from .xet import Xet
 
+    xet = Xet()
     with errors_of(asked, pinned.commit):
         for file in missing:
             url, headers = address(asked, pinned.commit, file.path)
-            download(file, url, headers, delivery, bring_by_xet)
+            download(file, url, headers, delivery, xet.bring)
 
 
 def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
