@@ -69,6 +69,24 @@ def test_a_model_of_the_hub_is_pinned_without_its_weights_and_built_from_the_com
     assert not (team.store / "partial").exists() or not list((team.store / "partial").iterdir())
 
 
+def test_what_the_hub_has_in_xet_is_built_from_there_and_by_http_when_that_fails(team, hub):
+    pytest.importorskip("hf_xet")
+    hub.xet, team.env["HF_HUB_DISABLE_XET"] = True, ""
+    team.run("lock")
+    hub.log.clear()
+    assert "fetch" in team.sync() and team.text() == "HELL"
+    assert fetched(hub, "model.safetensors") == 0
+    assert sum(asked.sent for asked in hub.log if "/cas/xorbs/" in asked.path) > len(WEIGHTS)
+    assert "POST" not in {asked.method for asked in hub.log}, "it reports on nobody"
+    hub.log.clear()
+    hub.fault(Status(500), "/cas/*", times=9)
+    team.home = team.home.with_name("second")
+    team.env |= {"HF_XET_CLIENT_RETRY_MAX_ATTEMPTS": "1", "HF_XET_CLIENT_RETRY_BASE_DELAY": "1ms"}
+    assert "fetch" in team.sync() and team.text() == "HELL"
+    assert fetched(hub, "model.safetensors") == len(WEIGHTS)
+    assert len([asked for asked in hub.log if "/cas/" in asked.path]) == 2
+
+
 def test_info_looks_into_a_repository_without_its_weights(team, hub):
     large = tiny_safetensors(bytes(1 << 22))
     commit = hub.commit(REPO, files(**{"model.safetensors": large}))
