@@ -1,14 +1,15 @@
-"""Where a shared cache is, and how it is reached."""
+"""Where shared caches are, and how they are reached."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from .document import Entry
+from ..errors import UsageError
+from .document import Entry, did_you_mean
 
 SCHEMES = ("file", "http", "https", "s3", "gs", "az")
 
@@ -100,3 +101,41 @@ def _name_of(url: str) -> str:
     parts = urlsplit(url)
     last = parts.netloc.partition(":")[0] or parts.path.rstrip("/").rpartition("/")[2]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or parts.scheme
+
+
+def _addresses(value: Any) -> Any:
+    """`[s3://a/b]` is short for `[{url: s3://a/b}]`."""
+    if not isinstance(value, list):
+        return value
+    return [{"url": item} if isinstance(item, str) else item for item in value]
+
+
+class Cache(Entry):
+    """What is shared with other machines. Remotes are asked in this order.
+
+    `salt` is part of every key: another one disowns all that was ever shared.
+    """
+
+    remotes: Annotated[
+        tuple[Address, ...],
+        BeforeValidator(_addresses, json_schema_input_type=list[str | Address]),
+        Field(strict=False, description="shared caches, asked in this order"),
+    ] = ()
+    salt: Annotated[str, Field(description="part of every key")] = ""
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> Self:
+        names = [remote.name for remote in self.remotes]
+        for number, name in enumerate(names):
+            if name in names[:number]:
+                raise ValueError(f"two remotes are called `{name}`: give one another `name:`")
+        return self
+
+    def remote(self, name: str) -> Address:
+        """The remote of a name. Raises UsageError when there is none."""
+        for remote in self.remotes:
+            if remote.name == name:
+                return remote
+        known = [remote.name for remote in self.remotes]
+        others = f"there are {', '.join(known)}" if known else "cortex.yaml names none: `cache:`"
+        raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, known, others))

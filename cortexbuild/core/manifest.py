@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from ..errors import UsageError
-from .address import Address
+from .address import Cache
 from .amount import Bytes
-from .document import Document, Entry, did_you_mean
+from .document import Document, Entry
 from .limits import Limits
 from .origin import Origin
 from .publickey import PublicKeyText
@@ -126,44 +125,6 @@ class Licenses(Entry):
         tuple[str, ...],
         Field(strict=False, description="patterns with * and ?; `unknown` is none declared"),
     ] = ()
-
-
-def _addresses(value: Any) -> Any:
-    """`[s3://a/b]` is short for `[{url: s3://a/b}]`."""
-    if not isinstance(value, list):
-        return value
-    return [{"url": item} if isinstance(item, str) else item for item in value]
-
-
-class Cache(Entry):
-    """What is shared with other machines. Remotes are asked in this order.
-
-    `salt` is part of every key: another one disowns all that was ever shared.
-    """
-
-    remotes: Annotated[
-        tuple[Address, ...],
-        BeforeValidator(_addresses, json_schema_input_type=list[str | Address]),
-        Field(strict=False, description="shared caches, asked in this order"),
-    ] = ()
-    salt: Annotated[str, Field(description="part of every key")] = ""
-
-    @model_validator(mode="after")
-    def _each_name_once(self) -> Self:
-        names = [remote.name for remote in self.remotes]
-        for number, name in enumerate(names):
-            if name in names[:number]:
-                raise ValueError(f"two remotes are called `{name}`: give one another `name:`")
-        return self
-
-    def remote(self, name: str) -> Address:
-        """The remote of a name. Raises UsageError when there is none."""
-        for remote in self.remotes:
-            if remote.name == name:
-                return remote
-        known = [remote.name for remote in self.remotes]
-        others = f"there are {', '.join(known)}" if known else "cortex.yaml names none: `cache:`"
-        raise UsageError(f"there is no remote `{name}`", hint=did_you_mean(name, known, others))
 
 
 def _targets(value: Any) -> Any:
