@@ -144,7 +144,6 @@ SABOTAGES = (
     remote("a range is left out", "ranges", "for at in islice(starts, 1):", "for at in islice(starts, 2):", "tests/remotes/test_ranges.py"),
     remote("a bucket that is not there is an empty one", "objects", "            if self._is_there:\n                return\n", "            return\n", "tests/remotes/test_objects.py"),
     remote("of two records in a bucket the last one stays", "objects", 'mode="create" if only_new else "overwrite"', 'mode="overwrite"', "tests/remotes/test_contract.py"),
-    Sabotage("experts in 16 bits are run as they are on a CPU", "cortexbuild/runtimes/mlx.py", "        _suit_cpu(self._model)\n", "", "tests/engines/test_mlx.py"),
     Sabotage("steps look for modules in the project's folder", "cortexbuild/exec/local.py", '"-P", "-m"', '"-m"', "tests/app/test_shared.py"),
     Sabotage("app imports the store", "cortexbuild/app/sync.py", "from .build import AS_USUAL, After, build", "from ..store.local import LocalStore  # noqa\nfrom .build import AS_USUAL, After, build", "tests/arch"),
     Sabotage("a tool imports an engine at its top", "cortexbuild/tools/mlx.py", "import json\n", "import json\nimport mlx.core  # noqa\n", "tests/arch"),

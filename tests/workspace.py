@@ -106,9 +106,10 @@ class Workspace:
 
         here, before, path = Path.cwd(), dict(os.environ), list(sys.path)
         handler = signal.getsignal(signal.SIGTERM)
+        environment = self.environment()
         os.chdir(self.root)
         os.environ.clear()
-        os.environ.update(self.environment())
+        os.environ.update(environment)
         sys.path.append(str(PLUGIN))
         try:
             with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
