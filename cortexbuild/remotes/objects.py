@@ -18,7 +18,7 @@ from ..errors import RemoteError
 from .buckets import ASKING, READING, WRITING, open_bucket
 from .listing import NAME
 from .object_errors import may_not_list, told
-from .ranges import RANGE, ask_all, in_order, nothing
+from .ranges import ask_all, nothing, one_then_many
 
 PART = 8 << 20
 PARTS = 10_000
@@ -55,7 +55,7 @@ class ObjectRemote:
         key = f"{area}/{name}"
         with told(self._address, key):
             try:
-                answer = self._reading.get(key, options={"range": (start, start + RANGE)})
+                answer = self._reading.get(key, options={"range": {"offset": start}})
             except FileNotFoundError:
                 return None
             except GenericError:  # a range that begins at the end or after it is one
@@ -63,8 +63,7 @@ class ObjectRemote:
                 if size is not None and start >= size:
                     return nothing()
                 raise
-            meta, first = answer.meta, list(answer.stream(PIECE))
-        size, tag = meta["size"], meta["e_tag"]
+        size, tag = answer.meta["size"], answer.meta["e_tag"]
 
         def get(at: int, end: int) -> Iterator[bytes]:
             with told(self._address, key):
@@ -76,7 +75,11 @@ class ObjectRemote:
                     )
                 yield from more.stream(PIECE)
 
-        return in_order(first, get, min(start + RANGE, size), size)
+        def stream() -> Iterator[bytes]:
+            with told(self._address, key):
+                yield from answer.stream(PIECE)
+
+        return one_then_many(stream(), get, start, size)
 
     def write(
         self, area: Area, name: str, source: Path, moved: Moved, *, only_new: bool = False

@@ -98,7 +98,11 @@ def test_nothing_is_a_content_too(remote, put):
     assert content(remote, "cas", A, 1) == b""
 
 
-def test_a_large_content_comes_in_order(remote, put):
+@pytest.mark.parametrize("enough", [0, 1 << 60], ids=["near", "far"])
+def test_a_large_content_comes_in_order(remote, put, enough, monkeypatch):
+    monkeypatch.setattr(ranges, "TRIED", 1 << 20)
+    monkeypatch.setattr(ranges, "ENOUGH", enough)
+    monkeypatch.setattr(ranges, "RANGE", 1 << 20)
     put("cas", A, LARGE)
     assert content(remote, "cas", A) == LARGE
     for start in (1, ranges.RANGE, (5 << 20) + 5, len(LARGE) - 1):
