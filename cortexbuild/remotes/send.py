@@ -25,8 +25,8 @@ from .signing import SigningKey, is_signed, signed
 from .tiers import weigh
 from .transfer import persist
 
-AT_ONCE = 4
-"""Contents on their way at the same time."""
+AT_ONCE = 2
+"""Contents on their way at the same time; in a bucket each goes in several parts at once anyway."""
 
 
 @dataclass(slots=True)
