@@ -3,7 +3,7 @@
     python bench/remotes [--megabytes 2048] [--s3 s3://bucket/prefix]
 
 On loopback, in a temporary folder: what is measured is what the clients take, not a network. The
-mock of an S3 that is used without `--s3` keeps everything in memory, so it gets 64 MB.
+mock of an S3 that is used without `--s3` is slow, so it gets less.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from remotes import servers  # noqa: E402
 DOCUMENT = ROOT / "docs" / "reference" / "remotes.md"
 FILES = 4
 ROUNDS = 3
-MOCK_MEGABYTES = 64
+MOCK_MEGABYTES = 512
 BARE: Mapping[str, tuple[str, ...]] = {
     "folder": ("cp",), "http": ("urllib3", "curl"), "https": ("urllib3", "curl"),
     "s3": ("obstore",),
