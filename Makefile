@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality mutate clean
+.PHONY: help demo test browser nginx check lint type arch fmt formats quality remotes mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -56,6 +56,8 @@ formats: $(READY)  ## build every format from every other, and write docs/refere
 	$(BIN)/python bench/formats
 quality: $(READY)  ## fixed recipes against budgets, and write docs/reference/quality.md
 	$(BIN)/python bench/quality
+remotes: $(READY)  ## push and pull against bare clients, and write docs/reference/remotes.md
+	$(BIN)/python bench/remotes
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone
