@@ -76,6 +76,8 @@ def said_of(sent: Sent) -> str:
     said = f"pushed {records} and {files} ({words.size(sent.size)}){there}"
     if sent.others:
         said += f"; other bytes than here are there, and stay, of {', '.join(sent.others)}"
+    if sent.strangers:
+        said += f"; not sent, being of somebody who is not trusted: {', '.join(sent.strangers)}"
     if not sent.rooted:
         said += "; it keeps no roots, so `cache gc` would go by age alone"
     return said

@@ -79,7 +79,10 @@ def share(
 def writers(project: Project, sharing: Sharing) -> list[Sender]:
     """The remotes that a sync is to fill. Raises UsageError where nobody would believe it."""
     chosen = sharing.modes(project.manifest)
-    return senders(project, sharing.key, [name for name, mode in chosen.items() if mode == "rw"])
+    names = [name for name, mode in chosen.items() if mode == "rw"]
+    if is_offline():
+        names = [n for n in names if project.manifest.cache.remote(n).scheme == "file"]
+    return senders(project, sharing.key, names)
 
 
 def senders(project: Project, key_name: str, names: Sequence[str]) -> list[Sender]:

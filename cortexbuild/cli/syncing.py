@@ -53,6 +53,7 @@ def run_sync(
 
     store = wire.store_of(project)
     with store_lock(store.root, "sync", lambda text: emit(Said(text)), options.patience):
+        store.look_anew()
         if project.lock != project.locked:  # a frozen one is never another
             write_lock(project.root, project.lock)
         note_root(project, {})

@@ -25,6 +25,8 @@ def _a_url(text: str) -> str:
         raise ValueError("a folder is written with its whole path: `file:///mnt/models`")
     if parts.password is not None or parts.username is not None:
         raise ValueError("no passwords in cortex.yaml: see docs/guides for where they are kept")
+    if "//" in parts.path:
+        raise ValueError("a remote's address has no empty part: `//`")
     if parts.query or parts.fragment:
         raise ValueError("a remote's address has no `?` and no `#`")
     return text.rstrip("/")

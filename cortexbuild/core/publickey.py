@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 
 BYTES = 32
 """Of an ed25519 public key (RFC 8032)."""
+KEY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def split_key(text: str) -> tuple[str, bytes]:
@@ -20,7 +21,7 @@ def split_key(text: str) -> tuple[str, bytes]:
         raw = base64.b64decode(rest, validate=True)
     except (binascii.Error, ValueError):
         raw = b""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name) or len(raw) != BYTES:
+    if not KEY_NAME.fullmatch(name) or len(raw) != BYTES:
         raise ValueError("a key is written `name:BASE64`, as `cortexbuild keys export` prints it")
     return name, raw
 

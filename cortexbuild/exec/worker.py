@@ -15,7 +15,7 @@ from ..core.digest import Tree
 from ..core.lock import Pinned
 from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
-from ..errors import CortexError, ToolError
+from ..errors import CortexError, RemoteError, ToolError
 from ..remotes import open_remote
 from ..remotes.receive import receive
 from ..sources import find_source
@@ -74,7 +74,12 @@ def _pull(
 ) -> Done:
     """Bring the output of a step from a remote, and record it as it was recorded there."""
     started = time.monotonic()
-    remotes = [(address, open_remote(address, Path(job.root))) for address in pull.remotes]
+    remotes = []
+    for address in pull.remotes:
+        try:
+            remotes.append((address, open_remote(address, Path(job.root))))
+        except RemoteError as error:  # another may have all of it
+            say(f"{address.name}: {error}")
     with scratch(store.root) as folder:
         with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
             came = receive(pull.tree, remotes, store, delivery, say)

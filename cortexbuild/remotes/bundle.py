@@ -66,7 +66,12 @@ def export(
             said = json.dumps(head).encode()
             tar.addfile(member_of(HEAD, len(said)), io.BytesIO(said))
             for trace, _ in parcels:
-                vouched = trace if is_signed(trace, trusted) else signed(trace, key)
+                if trace.signatures and not is_signed(trace, trusted):
+                    raise IntegrityError(
+                        f"the record of {trace.label} is of somebody who is not trusted",
+                        hint="build it here: `cortexbuild sync --force --replace`",
+                    )
+                vouched = trace if trace.signatures else signed(trace, key)
                 text = trace_to_text(vouched).encode()
                 tar.addfile(member_of(f"ac/{trace.key}", len(text)), io.BytesIO(text))
             for file in files.values():
@@ -109,7 +114,7 @@ class _Arrived:
 def _head(tar: tarfile.TarFile) -> tuple[int, int]:
     """How many records and contents follow."""
     member = tar.next()
-    if member is None or member.name != HEAD or member.size > CHUNK:
+    if member is None or member.name != HEAD or not member.isreg() or member.size > CHUNK:
         raise IntegrityError("it is no bundle")
     try:
         head = json.loads(cast(IO[bytes], tar.extractfile(member)).read(member.size))
@@ -119,7 +124,7 @@ def _head(tar: tarfile.TarFile) -> tuple[int, int]:
                 hint="use the version of cortexbuild that wrote it",
             )
         return int(head["records"]), int(head["contents"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
         raise IntegrityError("it is no bundle") from error
 
 

@@ -19,6 +19,7 @@ from ..core.step import StepKey
 from ..errors import IntegrityError
 from ..store.traces import trace_from_text
 from . import traces
+from .listing import NAME
 from .transfer import persist
 
 LONGEST_ROOT = 64 << 20
@@ -41,7 +42,7 @@ class Collected:
 def collect(remote: Remote, before: float, *, dry: bool) -> Collected:
     """Take away what no push since `before` (seconds since 1970) was about, and is older itself."""
     found, named = _look(remote, before)
-    while _root_names(remote) != named:  # somebody began to push meanwhile
+    while _roots(remote) != named:  # somebody began to push meanwhile
         found, named = _look(remote, before)
     areas: tuple[Area, ...] = ("roots", "ac", "cas")
     for area in areas if not dry else ():
@@ -50,14 +51,15 @@ def collect(remote: Remote, before: float, *, dry: bool) -> Collected:
     return found
 
 
-def _root_names(remote: Remote) -> set[str]:
-    return {one.name for one in persist(lambda: list(remote.entries("roots")))}
+def _roots(remote: Remote) -> set[RemoteObject]:
+    """With their ages: a push of what was pushed before makes a root young again."""
+    return set(persist(lambda: list(remote.entries("roots"))))
 
 
-def _look(remote: Remote, before: float) -> tuple[Collected, set[str]]:
+def _look(remote: Remote, before: float) -> tuple[Collected, set[RemoteObject]]:
     records = persist(lambda: list(remote.entries("ac")))
     contents = persist(lambda: list(remote.entries("cas")))
-    roots = persist(lambda: list(remote.entries("roots")))
+    roots = sorted(_roots(remote), key=lambda root: root.name)
     keys = {key for root in roots if root.modified >= before for key in _keys(remote, root)}
     keys |= {StepKey(one.name) for one in records if one.modified >= before}
     names = {name for key in keys for name in _contents(remote, key)}
@@ -65,7 +67,7 @@ def _look(remote: Remote, before: float) -> tuple[Collected, set[str]]:
     _sort(found, "roots", roots, set(), before)
     _sort(found, "ac", records, keys, before)
     _sort(found, "cas", contents, names, before)
-    return found, {root.name for root in roots}
+    return found, set(roots)
 
 
 def _sort(
@@ -88,7 +90,7 @@ def _keys(remote: Remote, root: RemoteObject) -> Sequence[StepKey]:
             if len(content) > LONGEST_ROOT:
                 break
     try:
-        return [StepKey(str(key)) for key in json.loads(content)["keys"]]
+        return [StepKey(key) for key in json.loads(content)["keys"] if NAME.fullmatch(key)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise IntegrityError(
             f"roots/{root.name} is damaged, so what it keeps is not known",

@@ -31,7 +31,8 @@ SILENCE = 30.0
 SETTLED = 300.0
 """Seconds until a PUT is answered: a proxy in front may pass it on only when it has all of it."""
 
-PIECE = 1 << 20
+PIECE = 1 << 17
+"""Bytes at a time: a server that gives a few of them now and then is noticed after one piece."""
 REDIRECTS = 3
 SHORT = 1 << 16
 NONE: Mapping[str, str] = {}

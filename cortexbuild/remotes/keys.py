@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from ..core.publickey import BYTES, split_key
+from ..core.publickey import BYTES, KEY_NAME, split_key
 from ..errors import UsageError
 from ..store import disk
 from .signing import SigningKey
@@ -61,6 +61,10 @@ def signing_key(folder: Path, name: str = "") -> SigningKey | None:
     Raises UsageError when there are several and none is named.
     """
     if said := os.environ.get(VARIABLE, "").strip():
+        if ":secret:" not in said and not Path(said).expanduser().is_file():
+            raise UsageError(  # without what it says, which may be a secret
+                f"{VARIABLE} is neither NAME:secret:BASE64 nor the path of a key file"
+            )
         key = _parse(said) if ":secret:" in said else _read(Path(said).expanduser())
         if not name or key.name == name:
             return key
@@ -147,7 +151,7 @@ def _parse(text: str, where: str = VARIABLE) -> SigningKey:
         seed = base64.b64decode(rest, validate=True)
     except (binascii.Error, ValueError):
         seed = b""
-    if not name or len(seed) != BYTES:
+    if not KEY_NAME.fullmatch(name) or len(seed) != BYTES:
         raise UsageError(
             f"{where}: not a signing key",
             hint="`cortexbuild keys export NAME --secret` prints one: NAME:secret:BASE64",

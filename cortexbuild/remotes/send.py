@@ -33,7 +33,9 @@ AT_ONCE = 2
 class Sent:
     """What a push came to. `others` are the labels of steps whose records there, of somebody who
     is believed, say another output than ours: those stay. `rooted` is whether the other side took
-    a root, by which `collect` keeps what was sent; bazel-remote takes none, and collects itself."""
+    a root, by which `collect` keeps what was sent; bazel-remote takes none, and collects itself.
+    `strangers` are steps whose records here are of somebody who is not trusted: a key signs only
+    what was made where it is, so they are not sent."""
 
     records: int = 0
     contents: int = 0
@@ -41,6 +43,7 @@ class Sent:
     there: int = 0
     others: list[str] = field(default_factory=list)
     rooted: bool = True
+    strangers: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +142,10 @@ def _send_record(sender: Sender, trace: Trace, whole: bool, scratch: Path, sent:
             if there.tree != trace.tree:
                 sent.others.append(trace.label)
             return
-    if sender.key is not None and not is_signed(trace, sender.trusted):
+    if not sender.address.unsigned and not is_signed(trace, sender.trusted):
+        if trace.signatures or sender.key is None:
+            sent.strangers.append(trace.label)
+            return
         trace = signed(trace, sender.key)
     write: Callable[[], bool] = partial(
         traces.write, sender.remote, trace, scratch, only_new=text is None

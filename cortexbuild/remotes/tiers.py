@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -24,6 +24,9 @@ from . import repairs
 from .signing import is_signed
 from .traces import read_text
 from .transfer import persist
+
+NOBODY = "unsigned"
+"""Stands among the signatures of a record that was believed for its folder's sake alone."""
 
 T = TypeVar("T")
 
@@ -125,7 +128,10 @@ class Tiers:
                 continue
             found, why = weigh(text, key, self._trusted(), unsigned=tier.address.unsigned)
             if found is not None:
-                return found
+                if not tier.address.unsigned or is_signed(found, self._trusted()):
+                    return found
+                # Nobody vouches for it, so it is not ours to sign when it is sent elsewhere.
+                return replace(found, signatures={**found.signatures, NOBODY: ""})
             self.tally.ignored[f"{tier.address.name}: {why}"] += 1
             if why.startswith("damaged"):
                 repairs.note_wrong(self._blobs.index, tier.address, "ac", key)

@@ -25,6 +25,10 @@ class Blobs:
     def blob(self, digest: Digest) -> Path:
         return self.root / "cas" / "sha256" / digest[:2] / digest
 
+    def look_anew(self) -> None:
+        """Believe no more what this process saw before: others may have taken bytes away."""
+        self._whole.clear()
+
     def has_tree(self, tree: Tree) -> bool:
         """Whether all bytes of a tree are here, by size and stat; a drifted file is read."""
         return all(self.has_blob(file) for file in tree.files)

@@ -59,22 +59,29 @@ class StoreDelivery:
         folder = self._store.root / "partial"
         folder.mkdir(exist_ok=True)
         path = folder / f"{file.digest}.part"
-        handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return self._scratch / path.name
-        self._held[path] = handle
-        return path
+        while True:
+            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.fstat(handle).st_ino == path.stat().st_ino:
+                    self._held[path] = handle
+                    return path
+            except BlockingIOError:
+                os.close(handle)
+                return self._scratch / path.name
+            except FileNotFoundError:
+                pass
+            os.close(handle)  # its last holder took it away between our two looks
 
     def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
+        mine = self._scratch / f"{part.name}.whole"  # from here on nobody else sees it by name
+        part.rename(mine)
+        if part in self._held:
+            os.close(self._held.pop(part))
         try:
-            self._accept(path, part, sums or sums_of(part))
+            self._accept(path, mine, sums or sums_of(mine))
         finally:
-            part.unlink(missing_ok=True)
-            if part in self._held:
-                os.close(self._held.pop(part))
+            mine.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Let go of files that were being collected; what came of them stays for the next try."""

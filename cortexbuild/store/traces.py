@@ -40,6 +40,9 @@ def trace_from_text(text: str) -> Trace:
         signed = {str(name): str(item) for name, item in value.get("signatures", {}).items()}
         ingredients = dict(value["ingredients"])
         key, label = StepKey(str(value["key"])), str(value["label"])
+        json.dumps(value, ensure_ascii=False).encode()  # half of a letter is none
+        if not all(text.isprintable() for text in (label, *made, *made.values(), *signed)):
+            raise ValueError("not a trace: text that cannot be shown")
         if key_of(ingredients) != key:
             raise ValueError("not a trace: its key is not that of its ingredients")
         return Trace(key, ingredients, tree, label, made, signed)

@@ -110,6 +110,24 @@ def test_a_push_that_begins_meanwhile_is_seen(shared, monkeypatch):
     assert shared.names("ac") == {one.key}
 
 
+def test_a_push_of_what_was_pushed_before_is_seen_too(shared, monkeypatch):
+    """It makes no new root, but an old one young."""
+    one, *_ = shared.traces
+    shared.push(one)
+    shared.age(100)
+    entries, asked = shared.remote.entries, []
+
+    def and_somebody_pushes(area):
+        asked.append(area)
+        if asked.count("roots") == 2 and area == "roots":
+            shared.push(one)
+        return entries(area)
+
+    monkeypatch.setattr(shared.remote, "entries", and_somebody_pushes)
+    shared.collect(30)
+    assert shared.names("ac") == {one.key} and not shared.audit().bare
+
+
 def test_drafts_of_killed_writers_go_with_a_later_write(shared):
     drafts = shared.folder / "tmp"
     drafts.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 from remotes.results import KEY, TRUSTED, built
@@ -11,6 +12,8 @@ from cortexbuild.core.address import Address
 from cortexbuild.errors import IntegrityError, RemoteError, UsageError
 from cortexbuild.remotes.folder import FolderRemote
 from cortexbuild.remotes.send import Sender, send
+from cortexbuild.remotes.signing import SigningKey, signed
+from cortexbuild.remotes.tiers import NOBODY
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 
@@ -67,3 +70,14 @@ def test_a_cache_of_only_records_and_contents_takes_what_it_knows(store, tmp_pat
     sent = push(store, folder, built(store, size=10))
     assert (sent.records, sent.rooted) == (3, False)
     assert not (folder / "roots").exists()
+
+
+def test_a_key_signs_only_what_was_made_where_it_is(store, tmp_path):
+    """A record of a stranger, or of nobody, that this store once took in is not vouched for."""
+    (tmp_path / "shared").mkdir()
+    own, strange, nobodys = built(store, size=10)
+    strange = signed(strange, SigningKey("mallory", bytes([7]) * 32))
+    nobodys = replace(nobodys, signatures={NOBODY: ""})
+    sent = push(store, tmp_path / "shared", [own, strange, nobodys])
+    assert sent.strangers == [strange.label, nobodys.label]
+    assert [path.name for path in (tmp_path / "shared" / "ac").iterdir()] == [own.key]

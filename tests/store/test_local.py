@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 
@@ -14,6 +15,7 @@ from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Trace, key_of
 from cortexbuild.errors import IntegrityError, StoreError
 from cortexbuild.store import disk
+from cortexbuild.store.delivery import StoreDelivery
 from cortexbuild.store.hashing import sums_of
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch, sweep
@@ -298,3 +300,23 @@ def test_a_folder_that_is_being_made_is_not_swept(store, monkeypatch):
         assert sweep(store.root) == 0
         (folder / "work").write_text("mine")
     assert not folder.exists()
+
+
+def test_what_another_took_away_is_not_collected_into(store, monkeypatch):
+    """Its last holder moved the part away between the opening of it and the lock."""
+    tree = Tree((File("a", digest_bytes(b"hello"), 5),))
+    lock, path = fcntl.flock, store.root / "partial" / f"{tree.files[0].digest}.part"
+
+    def too_late(handle, how):
+        monkeypatch.setattr(fcntl, "flock", lock)
+        path.unlink()
+        return lock(handle, how)
+
+    with scratch(store.root) as folder:
+        delivery = StoreDelivery(store, tree, folder, lambda *_: None)
+        monkeypatch.setattr(fcntl, "flock", too_late)
+        part = delivery.part(tree.files[0])
+        assert part == path and path.exists()
+        part.write_bytes(b"hello")
+        delivery.take("a", part)
+    assert store.has_tree(tree) and not path.exists()

@@ -11,6 +11,7 @@ from ...app.share import parcels
 from ...errors import ToolError, UsageError
 from ...remotes import bundle
 from ...remotes.keys import signing_key, trusted_keys
+from ...store.storelock import store_lock
 from .. import wire, words
 from ..sharing import keys_folder
 from .command import (
@@ -56,7 +57,9 @@ def _export(args: argparse.Namespace) -> int:
         raise ToolError(f"not exported: {said}", hint="run `cortexbuild sync` first")
     trusted = trusted_keys(keys_folder(), project.manifest.trust)
     sent = [(one.trace, one.whole) for one in found.parcels]
-    made = bundle.export(args.output, sent, wire.store_of(project), key, trusted, _unseen)
+    store = wire.store_of(project)
+    with store_lock(store.root, "bundle export", _say):
+        made = bundle.export(args.output, sent, store, key, trusted, _unseen)
     _tell(made, "export", args.json)
     return 0
 
@@ -66,7 +69,9 @@ def _import(args: argparse.Namespace) -> int:
     trusted = trusted_keys(keys_folder(), trusted_by(args.manifest))
     if not args.file.is_file():
         raise UsageError(f"there is no file {args.file}")
-    _tell(bundle.bring_in(args.file, store, trusted, _unseen), "import", args.json)
+    with store_lock(store.root, "bundle import", _say):
+        made = bundle.bring_in(args.file, store, trusted, _unseen)
+    _tell(made, "import", args.json)
     return 0
 
 
@@ -77,6 +82,10 @@ def _tell(made: bundle.Bundled, what: str, as_json: bool) -> None:
     files = words.count(made.contents, "file")
     records = words.count(made.records, "record")
     print(f"{records} and {files} ({words.size(made.size)})", file=sys.stderr)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _unseen(count: int) -> None:

@@ -15,6 +15,7 @@ from ...core.events import Event, Said, StepChanged
 from ...core.plan import Scope
 from ...core.step import StepId
 from ...errors import RemoteError, ToolError, UsageError
+from ...sources import is_offline
 from ...store.storelock import store_lock
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, said_of, summary
@@ -52,6 +53,8 @@ def _push(args: argparse.Namespace) -> int:
             "cortex.yaml names no remote", hint="cache: {remotes: ['s3://bucket/prefix']}"
         )
     names = [project.manifest.cache.remote(args.remote).name] if args.remote else known
+    if is_offline() and any(project.manifest.cache.remote(n).scheme != "file" for n in names):
+        raise UsageError("the network is not to be used", hint="`--remote NAME` of a folder")
     to = senders(project, args.key, names)
     told = {}
     with store_lock(project.store.root, "push", partial(print, file=sys.stderr)):
