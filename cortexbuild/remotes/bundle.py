@@ -53,12 +53,7 @@ def export(
     """Write records, and the contents of those that are to be `whole`, to a file; compressed
     where its name ends in .zst. Raises IntegrityError when a content here is damaged."""
     files = {f.digest: f for trace, whole in parcels if whole for f in trace.tree.files}
-    for file in files.values():
-        if not store.check_blob(file):
-            raise IntegrityError(
-                f"`{file.path}` ({file.digest[:12]}) is damaged or gone from the store",
-                hint="run `cortexbuild sync`: what is missing is made again",
-            )
+    store.check_blobs(files.values())
     draft = path.with_name(f".{path.name}.part")
     try:
         with writing(draft, compressed=path.suffix == ".zst") as tar:

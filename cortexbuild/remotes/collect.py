@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,7 +19,7 @@ from ..errors import IntegrityError
 from ..store.traces import trace_from_text
 from . import traces
 from .listing import NAME
-from .transfer import persist
+from .transfer import persist, read_short
 
 LONGEST_ROOT = 64 << 20
 """Bytes; a root of 100,000 keys has 7 MB."""
@@ -80,15 +79,9 @@ def _sort(
 
 
 def _keys(remote: Remote, root: RemoteObject) -> Sequence[StepKey]:
-    pieces = persist(partial(remote.read, "roots", root.name))
-    if pieces is None:
+    content = persist(partial(read_short, remote, "roots", root.name, LONGEST_ROOT))
+    if content is None:
         return []
-    content = bytearray()
-    with closing(pieces):
-        for piece in pieces:
-            content += piece
-            if len(content) > LONGEST_ROOT:
-                break
     try:
         return [StepKey(key) for key in json.loads(content)["keys"] if NAME.fullmatch(key)]
     except (ValueError, KeyError, TypeError, RecursionError) as error:

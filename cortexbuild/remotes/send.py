@@ -18,7 +18,7 @@ from ..core.address import Address
 from ..core.digest import File
 from ..core.remote import Moved, Remote
 from ..core.step import Trace
-from ..errors import IntegrityError, RemoteError, UsageError
+from ..errors import RemoteError, UsageError
 from ..store.local import LocalStore
 from . import repairs, traces
 from .signing import SigningKey, is_signed, signed
@@ -105,12 +105,7 @@ def _send_contents(sender: Sender, files: Sequence[File], sent: Sent, moved: Mov
     sizes = persist(partial(sender.remote.sizes, "cas", [file.digest for file in files]))
     missing = [file for file in files if not _is_there(sender, file, sizes)]
     sent.there += len(files) - len(missing)
-    for file in missing:  # all are read before any goes out; what was read lately costs little
-        if not sender.store.check_blob(file):
-            raise IntegrityError(
-                f"`{file.path}` ({file.digest[:12]}) is damaged or gone from the store",
-                hint="run `cortexbuild sync`: what is missing is made again",
-            )
+    sender.store.check_blobs(missing)  # all are read before any goes out
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         for one in [pool.submit(_send_content, sender, file, moved) for file in missing]:

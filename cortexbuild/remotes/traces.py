@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from pathlib import Path
 
 from ..core.remote import Remote
 from ..core.step import StepKey, Trace
 from ..store.traces import MOST, trace_to_text
+from .transfer import read_short
 
 
 def read_text(remote: Remote, key: StepKey) -> str | None:
     """The text under a key, whatever it is; None when there is nothing. What is longer than any
     record ends early, and so is damaged."""
-    pieces = remote.read("ac", key)
-    if pieces is None:
-        return None
-    content = bytearray()
-    with closing(pieces):
-        for piece in pieces:
-            content += piece
-            if len(content) > MOST:
-                break
-    return content[: MOST + 1].decode(errors="replace")
+    content = read_short(remote, "ac", key, MOST)
+    return None if content is None else content.decode(errors="replace")
 
 
 def write(remote: Remote, trace: Trace, scratch: Path, *, only_new: bool) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..core.digest import File
-from ..core.remote import Moved, Remote
+from ..core.remote import Area, Moved, Remote
 from ..errors import IntegrityError, RemoteError
 from ..store.hashing import CHUNK, Summing, Sums
 
@@ -33,6 +33,20 @@ def persist(ask: Callable[[], T]) -> T:
                 raise
             time.sleep(FIRST_WAIT * 2**attempt)
     raise AssertionError("the last try gives or raises")
+
+
+def read_short(remote: Remote, area: Area, name: str, most: int) -> bytes | None:
+    """A content that is small if it is right, or None; no more than `most` bytes and one of it."""
+    pieces = remote.read(area, name)
+    if pieces is None:
+        return None
+    content = bytearray()
+    with closing(pieces):
+        for piece in pieces:
+            content += piece
+            if len(content) > most:
+                break
+    return bytes(content[: most + 1])
 
 
 def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:

@@ -14,6 +14,8 @@ from . import disk
 from .hashing import Sums, sums_of, xxh3_of
 from .index import Index
 
+BUILD_AGAIN = "run `cortexbuild sync`: what is missing is made again"
+
 
 class Blobs:
     """`cas/` under `root`. What is found wrong goes to `corrupt/` and out of all `trees/`."""
@@ -44,6 +46,15 @@ class Blobs:
         if self._check_blob(file, read=True):
             self._whole.add(file.digest)
         return file.digest in self._whole
+
+    def check_blobs(self, files: Iterable[File], hint: str = BUILD_AGAIN) -> None:
+        """Read all of them. Raises IntegrityError for the first that is not what its name says."""
+        for file in files:
+            if not self.check_blob(file):
+                raise IntegrityError(
+                    f"`{file.path}` ({file.digest[:12]}) is damaged or gone from the store",
+                    hint=hint,
+                )
 
     def add_file(self, path: Path, sums: Sums) -> None:
         """Move a file of ours in. `sums` were taken while or after it was written."""
@@ -76,12 +87,8 @@ class Blobs:
 
     def stage(self, tree: Tree, folder: Path) -> None:
         """Show a step its input: links to files whose bytes were read and found right."""
+        self.check_blobs(tree.files, "run the same command again: what is missing is made again")
         for file in tree.files:
-            if not self.check_blob(file):
-                raise IntegrityError(
-                    f"`{file.path}` ({file.digest[:12]}) is damaged or gone from the store",
-                    hint="run the same command again: what is missing is made again",
-                )
             dest = folder / file.path
             dest.parent.mkdir(parents=True, exist_ok=True)
             dest.symlink_to(self.blob(file.digest))

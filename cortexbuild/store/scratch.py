@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import disk
+from .waiting import is_held
 
 HELD = ".lock"
 
@@ -45,19 +46,12 @@ def left(root: Path) -> list[Path]:
 
 def _is_held(folder: Path) -> bool:
     try:
-        handle = os.open(folder / HELD, os.O_RDWR)
+        return is_held(folder / HELD)
     except FileNotFoundError:
         # Made a moment ago, and about to be locked; or debris from before the lock.
         return folder.exists() and _pid_lives(folder.name)
     except NotADirectoryError:
         return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _pid_lives(name: str) -> bool:

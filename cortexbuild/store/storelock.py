@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .waiting import acquire
+from .waiting import acquire, is_held
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def holders(root: Path) -> list[str]:
     found = []
     for path in sorted((root / "locks" / "holders").glob("*")):
         try:
-            held = json.loads(path.read_text()) if _is_held(path) else None
+            held = json.loads(path.read_text()) if is_held(path) else None
         except (OSError, ValueError):
             continue
         if held is not None:
@@ -76,17 +76,6 @@ def _signed(root: Path, command: str) -> Iterator[None]:
 
 def _others(root: Path) -> str:
     return " and ".join(holders(root)) or "another process"
-
-
-def _is_held(path: Path) -> bool:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def _sweep(root: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from ..errors import BusyError
 
@@ -34,3 +36,15 @@ def acquire(
                 said = True
                 say(waits())
             time.sleep(0.05)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process has the lock of a file. Raises FileNotFoundError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False

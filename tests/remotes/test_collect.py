@@ -93,20 +93,25 @@ def test_a_root_that_cannot_be_read_keeps_all(shared):
     assert len(shared.names("ac")) == 3
 
 
-def test_a_push_that_begins_meanwhile_is_seen(shared, monkeypatch):
-    one, *_ = shared.traces
-    shared.push(*shared.traces)
-    shared.age(100)
+def collect_while_pushing(shared, trace, monkeypatch):
+    """Somebody pushes after the first look at the roots."""
     entries, asked = shared.remote.entries, []
 
     def and_somebody_pushes(area):
         asked.append(area)
         if asked.count("roots") == 2 and area == "roots":
-            shared.push(one)
+            shared.push(trace)
         return entries(area)
 
     monkeypatch.setattr(shared.remote, "entries", and_somebody_pushes)
     shared.collect(30)
+
+
+def test_a_push_that_begins_meanwhile_is_seen(shared, monkeypatch):
+    one, *_ = shared.traces
+    shared.push(*shared.traces)
+    shared.age(100)
+    collect_while_pushing(shared, one, monkeypatch)
     assert shared.names("ac") == {one.key}
 
 
@@ -115,16 +120,7 @@ def test_a_push_of_what_was_pushed_before_is_seen_too(shared, monkeypatch):
     one, *_ = shared.traces
     shared.push(one)
     shared.age(100)
-    entries, asked = shared.remote.entries, []
-
-    def and_somebody_pushes(area):
-        asked.append(area)
-        if asked.count("roots") == 2 and area == "roots":
-            shared.push(one)
-        return entries(area)
-
-    monkeypatch.setattr(shared.remote, "entries", and_somebody_pushes)
-    shared.collect(30)
+    collect_while_pushing(shared, one, monkeypatch)
     assert shared.names("ac") == {one.key} and not shared.audit().bare
 
 
