@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality remotes mutate clean
+.PHONY: help demo test browser nginx check lint type arch fmt formats quality remotes explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -58,6 +58,8 @@ quality: $(READY)  ## fixed recipes against budgets, and write docs/reference/qu
 	$(BIN)/python bench/quality
 remotes: $(READY)  ## push and pull against bare clients, and write docs/reference/remotes.md
 	$(BIN)/python bench/remotes
+explore: $(READY)  ## the tests of properties, with other examples in each run
+	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone

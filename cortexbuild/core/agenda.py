@@ -73,6 +73,7 @@ class Agenda:
         self._pulls: set[StepId] = set()  # whose bytes are brought
         self._unpulled: set[StepId] = set()  # whose bytes could not be
         self._started: set[StepId] = set()
+        self._outdated: set[StepId] = set()  # started with what an input is not any more
         self._done: dict[StepId, bool] = {}  # and whether with bytes
         self._ran: set[StepId] = set()
         self._failed: set[StepId] = set()
@@ -90,11 +91,12 @@ class Agenda:
 
     def finish(self, id_: StepId, trace: Trace) -> None:
         """A started step succeeded; what waited for it is looked at again."""
-        self._started.discard(id_)
         if id_ not in self._pulls:
             self._ran.add(id_)
         self._must.discard(id_)
-        self._pulls.discard(id_)
+        if self._end(id_):
+            self._look_and_want(id_)
+            return
         self.keys[id_] = trace.key
         before = self._trees.get(id_)
         self._settle(id_, trace, here=True)
@@ -103,15 +105,13 @@ class Agenda:
 
     def build_instead(self, id_: StepId) -> None:
         """A started step could not be pulled; it is to run then, with all that it needs."""
-        self._started.discard(id_)
-        self._pulls.discard(id_)
+        self._end(id_)
         self._unpulled.add(id_)
-        for item, bytes_ in self._look(id_):
-            self._want(item, bytes_=bytes_)
+        self._look_and_want(id_)
 
     def fail(self, id_: StepId) -> None:
         """A started step failed; nothing that needs it will become ready."""
-        self._started.discard(id_)
+        self._end(id_)
         self._failed.add(id_)
 
     def state(self, id_: StepId) -> State:
@@ -151,6 +151,10 @@ class Agenda:
             if known is None or (with_bytes and not known):
                 self._wanted[step] = with_bytes
                 stack += self._look(step)
+
+    def _look_and_want(self, id_: StepId) -> None:
+        for item, bytes_ in self._look(id_):
+            self._want(item, bytes_=bytes_)
 
     def _look(self, id_: StepId) -> list[tuple[StepId, bool]]:
         """One look at a wanted step (see the module's text); gives what it wants in turn."""
@@ -207,6 +211,13 @@ class Agenda:
         self._wake(id_)
         return True
 
+    def _end(self, id_: StepId) -> bool:
+        """A started step came to an end; says whether it is one for inputs that changed since."""
+        outdated = id_ in self._outdated
+        for group in (self._started, self._pulls, self._outdated):
+            group.discard(id_)
+        return outdated
+
     def _settle(self, id_: StepId, trace: Trace, *, here: bool) -> None:
         self.traces[id_] = trace
         self._trees[id_] = trace.tree
@@ -218,20 +229,22 @@ class Agenda:
         by traces alone, does not follow any more."""
         stale = {id_}
         for other, step in self.plan.steps.items():  # in plan order: inputs come first
-            if other in self._started or other in self._failed or other not in self._wanted:
+            if other in self._failed or other not in self._wanted:
                 continue
             if any(item.reads and item.step in stale for item in step.inputs.values()):
                 stale.add(other)
                 self._done.pop(other, None)
-                self._ready.pop(other, None)
-                self._pulls.discard(other)
+                if other in self._started:
+                    self._outdated.add(other)
+                else:
+                    self._ready.pop(other, None)
+                    self._pulls.discard(other)
                 self.traces.pop(other, None)
                 if step.tree is None:
                     self._trees.pop(other, None)
         for other in self.plan.steps:
             if other in stale and other != id_:
-                for item, bytes_ in self._look(other):
-                    self._want(item, bytes_=bytes_)
+                self._look_and_want(other)
 
     def _wait(self, id_: StepId, wants: list[tuple[StepId, bool]]) -> list[tuple[StepId, bool]]:
         for item, _ in wants:
@@ -242,5 +255,4 @@ class Agenda:
         order = list(self._waiters.pop(id_, ()))
         order.sort(key=lambda item: self.plan.steps[item].label)
         for waiter in order:
-            for item, bytes_ in self._look(waiter):
-                self._want(item, bytes_=bytes_)
+            self._look_and_want(waiter)

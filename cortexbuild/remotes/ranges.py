@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from threading import Event
@@ -66,20 +66,13 @@ def in_order(get: GetRange, start: int, size: int) -> Pieces:
             pieces.append(piece)
         return pieces
 
-    coming: deque[Future[list[bytes]]] = deque()
-    workers = ThreadPoolExecutor(WINDOW, thread_name_prefix="ranges")
+    ranges = ask_all(whole, range(start, size, RANGE), WINDOW)
     try:
-        starts = iter(range(start, size, RANGE))
-        for at in islice(starts, WINDOW):
-            coming.append(workers.submit(whole, at))
-        while coming:
-            pieces = coming.popleft().result()
-            for at in islice(starts, 1):
-                coming.append(workers.submit(whole, at))
+        for pieces in ranges:
             yield from pieces
     finally:
         closed.set()
-        workers.shutdown(cancel_futures=True)
+        ranges.close()
 
 
 def nothing() -> Pieces:
@@ -87,7 +80,19 @@ def nothing() -> Pieces:
     yield from ()
 
 
-def ask_all(ask: Callable[[Name], Answer], names: Iterable[Name]) -> Iterator[Answer]:
-    """The answers in the order of the names; after an error nothing more is asked."""
-    with ThreadPoolExecutor(ASKED_AT_ONCE, thread_name_prefix="ask") as workers:
-        yield from workers.map(ask, names)
+def ask_all(
+    ask: Callable[[Name], Answer], names: Iterable[Name], at_once: int = ASKED_AT_ONCE
+) -> Generator[Answer, None, None]:
+    """The answers in the order of the names, a few of them asked ahead of the one that is taken;
+    after an error, or when nobody takes them any more, nothing more is asked."""
+    coming: deque[Future[Answer]] = deque()
+    workers = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
+    left = iter(names)
+    try:
+        coming.extend(workers.submit(ask, name) for name in islice(left, at_once))
+        while coming:
+            answer = coming.popleft().result()
+            coming.extend(workers.submit(ask, name) for name in islice(left, 1))
+            yield answer
+    finally:
+        workers.shutdown(cancel_futures=True)

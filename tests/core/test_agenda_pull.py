@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_agenda_property import TOOL, World, compute, from_scratch, plans, trace_of
@@ -155,11 +158,14 @@ def chain(*names):
     return Plan(plan, {"t": Goal(steps[-2].id, (steps[-1].id,), "x", "x")}), steps
 
 
+@dataclass
 class Always:
-    """Picks what is first."""
+    """Picks what was started first, or with -1 what was started last."""
+
+    place: int = 0
 
     def draw(self, _):
-        return 0
+        return self.place
 
 
 def test_what_comes_out_differently_is_not_judged_by_the_old_record():
@@ -168,6 +174,19 @@ def test_what_comes_out_differently_is_not_judged_by_the_old_record():
     world.fill(lost=digests(from_scratch(plan)[model.id]))
     agenda, failed = run(world)
     assert failed == {} and judged.id in world.ran, "it was measured anew"
+    check(world, agenda)
+
+
+@pytest.mark.parametrize("lost", [True, False])
+def test_what_is_on_its_way_when_its_input_comes_out_differently_is_made_anew(lost):
+    """The third step's bytes are asked for while the second, whose bytes are lost, runs."""
+    plan, (_, model, third, judged) = chain("model", "third", "validate")
+    plan = Plan(plan.steps, {**plan.goals, "second": Goal(model.id, (), "x", "x")})
+    world = Team(plan, Always(-1), moody=frozenset([model.id]))
+    world.fill(lost=digests(from_scratch(plan)[model.id]))
+    world.lost = {third.id} if lost else set()
+    agenda, failed = run(world)
+    assert failed == {} and {third.id, judged.id} <= set(world.ran)
     check(world, agenda)
 
 
