@@ -132,6 +132,8 @@ SABOTAGES = (
     store("a part that was moved away is collected into", "delivery", "if os.fstat(handle).st_ino == path.stat().st_ino:", "if True:"),
     store("a record may have text that cannot be shown", "traces", "if not all(text.isprintable() for", "if not all(True for", "tests/remotes/test_weigh.py"),
     remote("more may come than there should be", "transfer", "if have + len(piece) > file.size:", "if False:", "tests/remotes/test_transfer.py"),
+    remote("tries are counted although something comes", "transfer", "if come() > before:", "if False:", "tests/remotes/test_transfer.py"),
+    Sabotage("a remote that is away stops a push to the others", "cortexbuild/cli/sharing.py", "                told.append(Pushed(sender.address.name, None, error))", "                raise", "tests/app/test_shared.py"),
     remote("a drop begins again at the start", "transfer", 'pieces = remote.read("cas", file.digest, have)', 'pieces = remote.read("cas", file.digest, 0)', "tests/remotes/test_transfer.py"),
     remote("records go before their contents", "send", "    _send_contents(sender, list(files.values()), sent, moved)\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n", "    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n    _send_contents(sender, list(files.values()), sent, moved)\n", "tests/remotes/test_killed.py"),
     remote("what was found wrong is not sent again", "send", "== file.size and not wrong", "== file.size", "tests/remotes/test_collect.py"),

@@ -46,7 +46,7 @@ def sync(
     project = open_manifest(manifest)
     scope = Scope(project.plan.select(targets))
     sharing = Sharing()
-    writing = writers(project, sharing)
+    writing = writers(project, sharing, _unheard)
     project, _ = share(project, sharing, _unheard)
     outcome = run_sync(project, scope, _unheard, SyncOptions(jobs))
     keep_settled(project, outcome)

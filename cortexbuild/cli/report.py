@@ -64,12 +64,17 @@ def print_sharing(tiers: Tiers | None, told: Sequence[Pushed]) -> None:
         for why, count in sorted(tiers.tally.ignored.items()):
             said = words.count(count, "remote result")
             print(f"{said} ignored: {why}{_remedy(why)}", file=sys.stderr)
+    print_pushed(told)
+
+
+def print_pushed(told: Sequence[Pushed]) -> None:
+    """What each remote took; one that was away is told of elsewhere."""
     for pushed in told:
         if pushed.sent is not None:
-            print(f"{pushed.remote}: {said_of(pushed.sent)}", file=sys.stderr)
+            print(f"{pushed.remote}: {_said_of(pushed.sent)}", file=sys.stderr)
 
 
-def said_of(sent: Sent) -> str:
+def _said_of(sent: Sent) -> str:
     there = f", {sent.there} already there" if sent.there else ""
     files = words.count(sent.contents, "file")
     records = words.count(sent.records, "record")
@@ -145,7 +150,9 @@ def plain_sharing(tiers: Tiers | None, told: Sequence[Pushed]) -> Mapping[str, o
         "misses": tally.misses,
         "ignored": dict(tally.ignored),
         "errors": {t.address.name: t.trouble for t in asked if t.trouble},
-        "pushed": {
-            one.remote: asdict(one.sent) if one.sent else {"error": one.wrong} for one in told
-        },
+        "pushed": plain_pushed(told),
     }
+
+
+def plain_pushed(told: Sequence[Pushed]) -> Mapping[str, Mapping[str, object]]:
+    return {one.remote: asdict(one.sent) if one.sent else {"error": str(one.wrong)} for one in told}

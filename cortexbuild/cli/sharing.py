@@ -16,7 +16,7 @@ from ..core.manifest import Manifest
 from ..core.step import Trace
 from ..errors import RemoteError
 from ..remotes import open_remote
-from ..remotes.keys import signing_key, trusted_keys
+from ..remotes.keys import public_text, signing_key, trusted_keys
 from ..remotes.send import Sender, Sent, check_key, send
 from ..remotes.tiers import Tier, Tiers
 from ..sources import is_offline
@@ -76,17 +76,20 @@ def share(
     return replace(project, shared=tiers), tiers
 
 
-def writers(project: Project, sharing: Sharing) -> list[Sender]:
+def writers(project: Project, sharing: Sharing, warn: Callable[[str], None]) -> list[Sender]:
     """The remotes that a sync is to fill. Raises UsageError where nobody would believe it."""
     chosen = sharing.modes(project.manifest)
     names = [name for name, mode in chosen.items() if mode == "rw"]
     if is_offline():
         names = [n for n in names if project.manifest.cache.remote(n).scheme == "file"]
-    return senders(project, sharing.key, names)
+    return senders(project, sharing.key, names, warn)
 
 
-def senders(project: Project, key_name: str, names: Sequence[str]) -> list[Sender]:
-    """Who sends to the remotes of these names. Raises UsageError where nobody would believe it."""
+def senders(
+    project: Project, key_name: str, names: Sequence[str], warn: Callable[[str], None]
+) -> list[Sender]:
+    """Who sends to the remotes of these names. Raises UsageError where nobody would believe it,
+    and warns where only machines would that trust the key by themselves."""
     known = {address.name: address for address in project.manifest.cache.remotes}
     key = signing_key(keys_folder(), key_name) if names else None
     trusted = trusted_keys(keys_folder(), project.manifest.trust) if names else {}
@@ -95,6 +98,12 @@ def senders(project: Project, key_name: str, names: Sequence[str]) -> list[Sende
         check_key(known[name], key)
         remote = open_remote(known[name], project.root)
         found.append(Sender(known[name], remote, key, trusted, wire.store_of(project)))
+    signs = any(not known[name].unsigned for name in names)
+    if signs and key is not None and public_text(key) not in project.manifest.trust:
+        warn(
+            f"`trust:` in cortex.yaml does not name the key `{key.name}`: what it signs is used "
+            f"only where `cortexbuild keys trust {public_text(key)}` was run"
+        )
     return found
 
 
@@ -104,7 +113,7 @@ class Pushed:
 
     remote: str
     sent: Sent | None
-    wrong: str = ""
+    wrong: RemoteError | None = None
 
 
 def push_good(
@@ -112,21 +121,27 @@ def push_good(
 ) -> list[Pushed]:
     """After a sync: send what is good of its targets. What does not work is a warning, unless the
     remotes are required."""
-    told = []
     with store_lock(project.store.root, "push", lambda text: emit(Said(text))):
-        found = parcels(project, targets).parcels
-        for sender in to:
-            try:
-                told.append(Pushed(sender.address.name, push(sender, found, lambda _: None)))
-            except RemoteError as error:
-                if sharing.required:
-                    raise
-                emit(Said(f"nothing more is sent to {sender.address.name}: {error}"))
-                told.append(Pushed(sender.address.name, None, str(error)))
+        told = push(to, parcels(project, targets).parcels)
+    for one in told:
+        if one.wrong is not None:
+            if sharing.required:
+                raise one.wrong
+            emit(Said(f"nothing more is sent to {one.remote}: {one.wrong}"))
     return told
 
 
-def push(sender: Sender, found: Sequence[Parcel], moved: Callable[[int], None]) -> Sent:
-    """Send to one remote, with the store locked. Raises what `remotes.send.send` does."""
-    with scratch(sender.store.root) as folder:
-        return send(sender, [(one.trace, one.whole) for one in found], folder, moved)
+def push(to: Sequence[Sender], found: Sequence[Parcel]) -> list[Pushed]:
+    """Send to each remote, with the store locked; one that is away does not keep the others from
+    being sent to. Raises IntegrityError for what is damaged here."""
+    told = []
+    parcel = [(one.trace, one.whole) for one in found]
+    for sender in to if parcel else ():
+        with scratch(sender.store.root) as folder:
+            try:
+                sent = send(sender, parcel, folder, lambda _: None)
+            except RemoteError as error:
+                told.append(Pushed(sender.address.name, None, error))
+            else:
+                told.append(Pushed(sender.address.name, sent))
+    return told

@@ -23,16 +23,20 @@ PATIENCE = 60.0
 T = TypeVar("T")
 
 
-def persist(ask: Callable[[], T]) -> T:
-    """Ask again while what goes wrong may pass."""
-    for attempt in range(TRIES):
+def persist(ask: Callable[[], T], come: Callable[[], int] = lambda: 0) -> T:
+    """Ask again while what goes wrong may pass; `come` counts what has come, and tries are counted
+    from the last one after which there was more."""
+    attempt, before = 0, come()
+    while True:
         try:
             return ask()
         except RemoteError as error:
-            if not error.passing or attempt == TRIES - 1:
+            if come() > before:
+                attempt, before = 0, come()
+            attempt += 1
+            if not error.passing or attempt == TRIES:
                 raise
-            time.sleep(FIRST_WAIT * 2**attempt)
-    raise AssertionError("the last try gives or raises")
+            time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
 
 
 def read_short(remote: Remote, area: Area, name: str, most: int) -> bytes | None:
@@ -42,7 +46,7 @@ def read_short(remote: Remote, area: Area, name: str, most: int) -> bytes | None
         return None
     content = bytearray()
     with closing(pieces):
-        for piece in pieces:
+        for piece in _in_time(pieces, f"{area}/{name}"):
             content += piece
             if len(content) > most:
                 break
@@ -85,7 +89,7 @@ def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
                     moved(len(piece))
             return True
 
-        if not persist(go_on):
+        if not persist(go_on, lambda: have):
             return None
     return summing.sums()
 

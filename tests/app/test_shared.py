@@ -12,6 +12,7 @@ import pytest
 from workspace import Workspace
 
 from cortexbuild.core.digest import Digest, File, Tree
+from cortexbuild.remotes import transfer
 from cortexbuild.remotes.keys import new_key, public_text, secret_text
 from cortexbuild.remotes.signing import signed
 from cortexbuild.store.traces import trace_from_text, trace_to_text
@@ -102,6 +103,27 @@ def test_nothing_is_pushed_that_nobody_would_believe(team):
     said = team.ci.run("sync", "--cache", "remote:rw", code=2).stderr
     assert "no key to sign with" in said and "cortexbuild keys new" in said
     assert team.ci.home.exists() is False or not list(team.ci.home.glob("build/v1/ac/v1/*/*"))
+
+
+def test_who_signs_and_is_not_named_is_told(team):
+    team.share(trust=public_text(new_key(team.tmp / "keys", "other")))
+    said = team.ci.run("sync", "--cache", "remote:rw").stderr
+    assert "does not name the key `ci-2026`" in said
+    assert "does not name the key" in team.ci.run("push").stderr
+    team.share()
+    assert "does not name" not in team.ci.run("push").stderr
+
+
+def test_a_remote_that_is_away_keeps_no_other_from_being_filled(team, monkeypatch):
+    monkeypatch.setattr(transfer, "FIRST_WAIT", 0.001)
+    base = team.ci.root / "cortex.yaml"
+    away = '{url: "http://127.0.0.1:9", name: away}, '
+    base.write_text(base.read_text().replace("remotes: [", f"remotes: [{away}"))
+    team.ci.run("sync", "--cache", "local:rw")
+    told = team.ci.run("push", "--json", code=5)
+    remotes = json.loads(told.stdout)["remotes"]
+    assert "127.0.0.1:9" in remotes["away"]["error"] and remotes["shared"]["records"]
+    assert "127.0.0.1:9" in told.stderr
 
 
 def test_what_is_bad_is_not_pushed(team):

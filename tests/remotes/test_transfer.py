@@ -54,10 +54,15 @@ def test_after_a_drop_it_goes_on_where_it_stopped(tmp_path):
 
 def test_a_line_that_stays_dead_is_given_up_and_what_came_stays(tmp_path):
     with pytest.raises(RemoteError, match="dead"):
-        bring(Line(drops=[1000] * transfer.TRIES), tmp_path / "part")
+        bring(Line(drops=[1000] + [0] * transfer.TRIES), tmp_path / "part")
     line = Line()
     assert bring(line, tmp_path / "part").sha256 == FILE.digest
-    assert line.asked == [1000 * transfer.TRIES]
+    assert line.asked == [1000]
+
+
+def test_while_something_comes_each_time_it_goes_on(tmp_path):
+    line = Line(drops=[1000, 0] * 3 * transfer.TRIES)
+    assert bring(line, tmp_path / "part").sha256 == FILE.digest
 
 
 def test_what_will_not_pass_is_asked_once(tmp_path):
@@ -103,3 +108,5 @@ def test_what_comes_too_slowly_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setattr(transfer.time, "monotonic", lambda: next(clock))
     with pytest.raises(RemoteError, match="KiB/s; given up"):
         bring(Line(), tmp_path / "part")
+    with pytest.raises(RemoteError, match="KiB/s; given up"):
+        transfer.read_short(Line(), "ac", "0" * 64, len(CONTENT))

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 from ...app.build import After
@@ -18,7 +18,14 @@ from ...errors import RemoteError, ToolError, UsageError
 from ...sources import is_offline
 from ...store.storelock import store_lock
 from ..render import screen
-from ..report import print_failures, print_outcome, print_sharing, said_of, summary
+from ..report import (
+    plain_pushed,
+    print_failures,
+    print_outcome,
+    print_pushed,
+    print_sharing,
+    summary,
+)
 from ..sharing import push, senders, share
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
@@ -55,18 +62,19 @@ def _push(args: argparse.Namespace) -> int:
     names = [project.manifest.cache.remote(args.remote).name] if args.remote else known
     if is_offline() and any(project.manifest.cache.remote(n).scheme != "file" for n in names):
         raise UsageError("the network is not to be used", hint="`--remote NAME` of a folder")
-    to = senders(project, args.key, names)
-    told = {}
-    with store_lock(project.store.root, "push", partial(print, file=sys.stderr)):
+    say = partial(print, file=sys.stderr)
+    to = senders(project, args.key, names, say)
+    with store_lock(project.store.root, "push", say):
         found = parcels(project, project.plan.select(args.targets), closure=args.closure)
-        for sender in to if found.parcels else ():
-            told[sender.address.name] = push(sender, found.parcels, lambda _: None)
+        told = push(to, found.parcels)
     if args.json:
-        sent = {name: asdict(one) for name, one in told.items()}
-        print_json("push/1", {"remotes": sent, "left_out": dict(found.left_out)})
+        fields = {"remotes": plain_pushed(told), "left_out": dict(found.left_out)}
+        print_json("push/1", fields)
     else:
-        for name, one in told.items():
-            print(f"{name}: {said_of(one)}", file=sys.stderr)
+        print_pushed(told)
+    for one in told:
+        if one.wrong is not None:
+            raise one.wrong
     if found.left_out:
         said = "; ".join(f"{target}: {why}" for target, why in found.left_out.items())
         raise ToolError(f"not pushed: {said}", hint="run `cortexbuild sync` first")

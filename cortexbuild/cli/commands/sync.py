@@ -118,9 +118,12 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
                 last[event.step] = event
             shown.emit(event)
 
+        def warn(text: str) -> None:
+            emit(Said(text))
+
         sharing = sharing_of(args)
-        writing = writers(project, sharing)
-        project, tiers = share(project, sharing, lambda text: emit(Said(text)))
+        writing = writers(project, sharing, warn)
+        project, tiers = share(project, sharing, warn)
         options = SyncOptions(
             args.jobs,
             After(args.after_failure, "fail" if args.require_remote else "build"),
