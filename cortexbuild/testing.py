@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .core.digest import File, Tree
 from .core.plan import Goal, Plan
-from .core.ports import Run, Tool
+from .core.ports import Progress, Run, Tool, Writable
 from .core.step import FETCH, Kind, Step
 from .formats.files import model_files
 from .store.hashing import sums_of
@@ -51,7 +52,7 @@ def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, ob
         with tempfile.TemporaryDirectory() as scratch:
             out = Path(scratch) / "out"
             out.mkdir()
-            tool.run(Run(inputs, out, _call, lambda _done, _total: None), params)
+            tool.run(plain_run(inputs, out), params)
             made.append(tree_of(out))
     for role, folder in inputs.items():
         assert tree_of(folder) == before[role], f"`{tool.name}` changed its input `{role}`"
@@ -59,6 +60,36 @@ def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, ob
     if tool.determinism == "bit-exact":
         assert made[0] == made[1], f"`{tool.name}` is not bit-exact"
     return made[0]
+
+
+def plain_run(
+    inputs: Mapping[str, Path],
+    out: Path,
+    call: Callable[[Sequence[str]], None] | None = None,
+    progress: Progress = lambda _done, _total: None,
+) -> Run:
+    """What a tool is given, without a store: all that it makes comes to lie in the folder `out`."""
+    return Run(inputs, out, call or _call, progress, PlainOutput(out))
+
+
+class PlainOutput:
+    """An `Output` (`core/ports.py`) into a folder. It has what lies there already."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scratch = self._folder = folder
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[Writable]:
+        draft = self._folder / f"{name}.draft"
+        try:
+            with draft.open("xb") as file:
+                yield file
+            draft.rename(self._folder / name)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def has(self, name: str) -> bool:
+        return (self._folder / name).exists()
 
 
 def _call(argv: object) -> None:

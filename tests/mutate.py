@@ -149,7 +149,7 @@ SABOTAGES = (
     remote("a folder that is not mounted is made", "folder", "            self._check_root()  # nothing is written into a mount point without its mount\n", "            self._root.mkdir(parents=True, exist_ok=True)\n", "tests/remotes/test_send.py"),
     remote("a server without ranges gives what was had already", "http", "0 if answer.status == 206 else start", "0", "tests/remotes/test_http.py"),
     remote("a range is left out", "ranges", "range(start, size, RANGE)", "range(start, size, RANGE + 1)", "tests/remotes/test_ranges.py"),
-    remote("after an error more is asked", "ranges", "islice(left, at_once)", "left", "tests/remotes/test_ranges.py"),
+    core("after an error more is asked", "ahead", "islice(left, at_once + waiting)", "left", "tests/remotes/test_ranges.py"),
     remote("a bucket that is not there is an empty one", "objects", "            if self._is_there:\n                return\n", "            return\n", "tests/remotes/test_objects.py"),
     remote("of two records in a bucket the last one stays", "objects", 'mode="create" if only_new else "overwrite"', 'mode="overwrite"', "tests/remotes/test_contract.py"),
     Sabotage("steps look for modules in the project's folder", "cortexbuild/exec/local.py", '"-P", "-m"', '"-m"', "tests/app/test_shared.py"),

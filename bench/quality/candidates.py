@@ -15,6 +15,7 @@ from pathlib import Path
 from running import MODEL
 
 from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.tools import (
     curvature,
     gguf,
@@ -147,4 +148,4 @@ def _k_quant(name: str, weighted: bool, start: Start, out: Path) -> None:
 
 
 def _run(out: Path, **inputs: Path) -> Run:
-    return Run(inputs, out, lambda _argv: None, lambda _done, _all: None)
+    return plain_run(inputs, out)

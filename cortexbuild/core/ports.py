@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,6 +15,7 @@ from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import ReadableBuffer as Buffer
     from numpy.typing import NDArray
 
     from .params import Params
@@ -23,14 +25,42 @@ Progress = Callable[[int, int], None]
 """Told the bytes done and the bytes in all."""
 
 
+class Writable(Protocol):
+    def write(self, content: Buffer, /) -> object: ...
+
+
+class Output(Protocol):
+    """Files of an output that are written from their beginning to their end, and hashed meanwhile.
+
+    A file that was finished outlives a run that was cut off: the next run of the same step, by its
+    key, finds it. So a tool that writes several need not begin again with the first.
+    """
+
+    scratch: Path
+    """A folder for what is gone when the run ends."""
+
+    def create(self, name: str) -> AbstractContextManager[Writable]:
+        """A new file. It is finished where the `with` ends; after an exception there is none."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether an earlier run finished this file; it is part of the output then."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a tool is given: inputs to read, a folder to fill, a way to call programs."""
+    """What a tool is given: inputs to read, a way to call programs, and two to give files.
+
+    What is in the folder `out` at the end belongs to the output, and what `output` was told to
+    create.
+    """
 
     inputs: Mapping[str, Path]
     out: Path
     call: Callable[[Sequence[str]], None]
     progress: Progress
+    output: Output
 
 
 @dataclass(frozen=True, slots=True)

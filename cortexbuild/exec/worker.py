@@ -23,6 +23,7 @@ from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.steplock import step_lock
+from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
 
@@ -103,12 +104,15 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
         inputs[role] = folder / "in" / role
         inputs[role].mkdir(parents=True)
         store.stage(tree, inputs[role])
-    out = folder / "out"
+    out, aside = folder / "out", folder / "aside"
     out.mkdir()
+    aside.mkdir()
     tool = find_tool(step.tool.name, step.kind, step.format)
     check_versions(step.tool, tool)
-    tool.run(Run(inputs, out, _call, progress), tool.params.from_plain(step.params))
-    made = store.add_folder(out)
+    unfinished = Unfinished(store, job.key, aside, anew=job.again != "no")
+    run = Run(inputs, out, _call, progress, unfinished)
+    tool.run(run, tool.params.from_plain(step.params))
+    made = Tree.of((*store.add_folder(out).files, *unfinished.take()))
     if not made.files:
         raise ToolError(f"tool `{tool.name}` ended without an error and without an output")
     return made

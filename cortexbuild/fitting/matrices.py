@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..errors import ToolError
 from ..formats.packing import pack_codes
 from ..formats.packing_floats import bfloat16_of_float32, float32_of_bfloat16
-from ..formats.safetensors_stream import Entry, SafetensorsWriter
+from ..formats.safetensors_shards import Entry
+from ..formats.safetensors_stream import SafetensorsWriter
 from ..quality.affine import Coded
 
 if TYPE_CHECKING:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..core.ports import Output, Progress
 from ..errors import ToolError
 from ..formats.curvature import Curvature, read_curvature
 from ..formats.safetensors import tensor_bytes, write_header
+from ..formats.safetensors_shards import Shard
 from ..formats.safetensors_stream import SafetensorsWriter
 from ..quality.affine import FEW_SHRINKS, round_alone
 from ..quality.frontier import Option
@@ -58,22 +60,22 @@ def estimate(source: Path, curvature: Path) -> Sensitivity:
 
 def pack(
     source: Path,
-    out: Path,
+    output: Output,
     names: Mapping[str, str],
     curvature: Path,
     windows: Sequence[Sequence[int]],
-    progress: Callable[[int, int], None],
-) -> None:
+    progress: Progress,
+) -> dict[str, Any]:
     """Write the model's weights with each matrix in the packing of that name, rounded for the
-    `windows` of token ids, and its config.json."""
-    from mlx_lm.utils import load_model, save_config
+    `windows` of token ids. Gives the config.json that belongs to them."""
+    from mlx_lm.utils import load_model
 
     model, config = load_model(source, lazy=True)
     taken = {path: _packing(name) for path, name in names.items()}
     found, curvatures = matrices(model), read_curvature(curvature)
     _check_measured(found, curvatures)
     contents = entries(model, taken)
-    with SafetensorsWriter(out / NAME, contents, METADATA, progress) as file:
+    with SafetensorsWriter(output, [Shard(NAME, tuple(contents))], METADATA, progress) as file:
         for matrix, packing, coded in rounded(model, taken, found, curvatures, windows):
             append_packed(file, matrix, coded, packing.bits)
         del model, found  # what is left is read again, so that it is not all held until here
@@ -82,7 +84,7 @@ def pack(
             array = plain.pop(name)
             if taken.get(name.removesuffix(".weight")) is None:
                 append_plain(file, name, array)
-    save_config(_configured(config, taken), config_path=out / "config.json")
+    return _configured(config, taken)
 
 
 def _check_measured(found: Sequence[Matrix], curvatures: Mapping[str, Curvature]) -> None:

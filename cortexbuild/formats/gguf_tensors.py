@@ -6,7 +6,7 @@ needed only to dequantize.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,9 +22,20 @@ from .names_tables import ROPE_TENSORS
 from .packing_gguf import BLOCK_BYTES, BlockType, from_gguf_blocks
 from .packing_mlx import Affine
 from .packing_rows import from_gguf_rows
+from .rounding import PIECE, in_pieces
 
 Weights: TypeAlias = NDArray[np.float32] | NDArray[np.float16] | NDArray[np.uint16]
 """uint16 holds the bits of bfloat16, which numpy does not have (`packing_floats`)."""
+
+Leave: TypeAlias = Callable[[str], bool]
+
+_NUMBERS_PER_BYTE = 4
+"""Of the types with the fewest bits."""
+
+
+def _nothing(_: str) -> bool:
+    return False
+
 
 _LOSSLESS: Mapping[str, BlockType] = {name: name for name in BLOCK_BYTES}
 _PLAIN = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -47,38 +58,52 @@ def read_config(path: Path) -> dict[str, Any]:
     return _open(path)[0]
 
 
-def iterate(path: Path) -> Iterator[tuple[str, Weights]]:
-    """Every tensor by its Hugging Face name, as transformers and mlx-lm load it.
+def iterate(path: Path, leave: Leave = _nothing) -> Iterator[tuple[str, Weights]]:
+    """Every tensor by its Hugging Face name, as transformers and mlx-lm load it, but for those to
+    `leave` out.
 
     float16 and bfloat16 stay what they are; all other types come as float32, as the `gguf`
-    package dequantizes them. Stacked experts come one by one. Arrays may be views of the file.
+    package dequantizes them. Stacked experts come one by one, and large tensors some rows at a
+    time. Arrays may be views of the file.
 
     Before the first one, raises IntegrityError when the file is damaged or lacks a tensor, and
     ToolError when it is one part of several, has a tensor too many, or is a model that
     `names_config` does not know. Later, ToolError for a type that cannot be dequantized.
     """
     for tensor, place_ in _open(path)[1]:
-        if place_.stacked is None:
-            yield place_.names[0], _weights(tensor.name, tensor.type, tensor.data, place_)
-        else:
-            for name, expert in zip(place_.names, tensor.data, strict=True):
-                yield name, _weights(tensor.name, tensor.type, expert, place_)
+        experts = [tensor.data] if place_.stacked is None else tensor.data
+        for name, data in zip(place_.names, experts, strict=True):
+            for piece in () if leave(name) else _pieces(tensor, data, place_):
+                yield name, _weights(tensor.name, tensor.type, piece, place_)
 
 
-def iterate_mlx(path: Path) -> Iterator[tuple[str, Weights | Affine]]:
-    """Every tensor by its name in mlx-lm, packed where that loses nothing.
+def iterate_mlx(path: Path, leave: Leave = _nothing) -> Iterator[tuple[str, Weights | Affine]]:
+    """Every tensor by its name in mlx-lm, packed where that loses nothing, but for those to
+    `leave` out. Large ones come some rows at a time.
 
     Matrices of type Q4_0, Q4_1 and Q8_0 become an Affine in groups of 32, whose name still ends
     in `.weight`; all others are as in `iterate`, with its errors. Experts stay stacked, under
     mlx-lm's `switch_mlp`: what it stacks by itself it may stack only unpacked (qwen3_moe).
     """
     for tensor, place_ in _open(path)[1]:
-        name = place_.stacked or place_.names[0]
-        if block_type := _LOSSLESS.get(tensor.type):
-            affine = from_gguf_blocks(tensor.data, block_type)
-            yield name, _in_order(affine, place_.heads) if place_.heads else affine
-        else:
-            yield name, _weights(tensor.name, tensor.type, tensor.data, place_)
+        name, block_type = place_.stacked or place_.names[0], _LOSSLESS.get(tensor.type)
+        for piece in () if leave(name) else _pieces(tensor, tensor.data, place_):
+            if block_type is None:
+                yield name, _weights(tensor.name, tensor.type, piece, place_)
+            else:
+                affine = from_gguf_blocks(piece, block_type)
+                yield name, _in_order(affine, place_.heads) if place_.heads else affine
+
+
+def _pieces(tensor: _Tensor, data: NDArray[Any], place_: Place) -> Iterator[NDArray[Any]]:
+    """Some rows at a time; all at once where little is, or they are to be put in another order."""
+    many = 1 if tensor.type in _PLAIN else _NUMBERS_PER_BYTE
+    if place_.heads or data.ndim == 1 or data.size * many <= PIECE:
+        yield data
+        return
+    for matrix in data if data.ndim > 2 else [data]:
+        for rows in in_pieces(len(matrix), matrix.shape[-1] * many):
+            yield matrix[rows]
 
 
 def _in_order(affine: Affine, heads: int) -> Affine:

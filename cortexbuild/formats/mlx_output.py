@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from .bridge import bridge
 from .packing_floats import FloatName
 from .packing_mlx import Affine
-from .safetensors_stream import Entry, SafetensorsWriter
+from .safetensors_shards import Entry
+from .safetensors_stream import SafetensorsWriter
 from .safetensors_tensors import CODES
 
 

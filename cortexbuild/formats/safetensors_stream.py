@@ -1,62 +1,77 @@
-"""Write a safetensors file piece by piece: what is kept in memory is the piece at hand."""
+"""Write the tensors of a model piece by piece: what is kept in memory is the piece at hand."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
+from tempfile import SpooledTemporaryFile
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..core.ports import Output, Progress, Writable
 from .rounding import Rounding, in_pieces
-from .safetensors import DTYPE_BITS, tensor_bytes, write_header
+from .safetensors import write_header
+from .safetensors_shards import Shard, entry_bytes, index_text
 from .safetensors_tensors import FLOATS, NUMPY_TYPES
 
-Entry = tuple[str, str, tuple[int, ...]]
-"""Name, dtype, shape."""
+INDEX = "model.safetensors.index.json"
+ASIDE = 16 << 20
+"""Bytes of a tensor whose turn has not come that are kept in memory, and not on the disk."""
 
 
 @dataclass(slots=True)
-class _Room:
+class _Tensor:
+    """One on its way: `came` of its bytes were given, and lie `aside` if its turn has not come."""
+
     dtype: str
-    reached: int
-    end: int
+    size: int
+    came: int = 0
+    aside: SpooledTemporaryFile[bytes] | None = None
 
 
 class SafetensorsWriter:
-    """A new file whose tensors are known before their numbers are, so its header comes first.
+    """New files whose tensors are known before their numbers are, so that headers come first.
 
-    Tensors may come in any order, and each in pieces along its first axis: the experts of a
-    stack, the rows of a large matrix. A tensor that is not complete at the end is a bug of the
-    caller. `metadata` is the file's, and `progress` is told of bytes written.
+    Each tensor may come in pieces along its first axis: the experts of a stack, the rows of a
+    large matrix. Files are written from their beginning to their end, so tensors should come about
+    in the order of the shards; those of one module may come side by side. A tensor that is not
+    complete at the end is a bug of the caller.
 
-    `rounding` knows what was lost on the way.
+    `metadata` is that of each file, and `progress` is told of bytes written. Several files get an
+    index, and with `totals`, which are numbers for it, one does, too. `rounding` knows what was
+    lost on the way.
     """
 
     def __init__(
         self,
-        path: Path,
-        entries: Sequence[Entry],
+        output: Output,
+        shards: Sequence[Shard],
         metadata: dict[str, str],
-        progress: Callable[[int, int], None],
+        progress: Progress,
+        *,
+        totals: Mapping[str, int] | None = None,
     ) -> None:
-        # Wide types first: then each tensor begins at a multiple of its own width.
-        entries = sorted(entries, key=lambda entry: -DTYPE_BITS[entry[1]])
-        header = write_header(entries, metadata)
-        self._rooms: dict[str, _Room] = {}
-        place = len(header)
-        for name, dtype, shape in entries:
-            end = place + tensor_bytes(dtype, shape, name)
-            self._rooms[name] = _Room(dtype, place, end)
-            place = end
-        self._written, self._size = len(header), place
+        self._output, self._shards, self._totals = output, shards, totals
+        self._metadata, self._progress = metadata, progress
+        self._missing = [shard for shard in shards if not output.has(shard.name)]
+        entries = [entry for shard in self._missing for entry in shard.entries]
+        self._tensors = {entry[0]: _Tensor(entry[1], entry_bytes(entry)) for entry in entries}
+        self._size = sum(shard.size for shard in shards)
+        self._written = self._size - sum(shard.size for shard in self._missing)
+        self._turn: tuple[_Tensor, Writable] | None = None
+        self._turns = self._take_turns()
+        self._asides = ExitStack()
         self.rounding = Rounding()
-        self._progress = progress
-        self._stream = path.open("xb")
-        self._stream.write(header)
+
+    def has(self, name: str) -> bool:
+        """Whether a tensor is in a file that an earlier run finished; what is given of it is not
+        looked at."""
+        return name not in self._tensors
 
     def append(self, name: str, numbers: NDArray[Any]) -> None:
         """The next numbers of a tensor, rounded to its dtype where they are of another float type.
@@ -64,24 +79,56 @@ class SafetensorsWriter:
         uint16 stands for bfloat16, which numpy does not have. Raises ToolError when a number is
         too large for the dtype.
         """
-        room, flat = self._rooms[name], numbers.reshape(-1)
-        if flat.dtype == NUMPY_TYPES[room.dtype]:
-            if room.dtype in FLOATS:
+        if self.has(name):
+            return
+        dtype, flat = self._tensors[name].dtype, numbers.reshape(-1)
+        if flat.dtype == NUMPY_TYPES[dtype]:
+            if dtype in FLOATS:
                 self.rounding.keep(flat)
-            return self._write(room, flat)
+            self.append_bytes(name, np.ascontiguousarray(flat).view(np.uint8).data)
+            return
         for piece in in_pieces(flat.size, 1):
-            self._write(room, self.rounding.cast(name, flat[piece], FLOATS[room.dtype]))
-        return None
+            cast = self.rounding.cast(name, flat[piece], FLOATS[dtype])
+            self.append_bytes(name, np.ascontiguousarray(cast).view(np.uint8).data)
 
-    def _write(self, room: _Room, piece: NDArray[Any]) -> None:
-        assert room.reached + piece.nbytes <= room.end, "a tensor is longer than announced"
-        self._stream.seek(room.reached)
-        self._stream.write(np.ascontiguousarray(piece).view(np.uint8).data)
-        room.reached += piece.nbytes
-        self._written += piece.nbytes
+    def append_bytes(self, name: str, octets: memoryview) -> None:
+        """The next numbers of a tensor, as they are to lie in the file."""
+        if self.has(name):
+            return
+        tensor = self._tensors[name]
+        tensor.came += len(octets)
+        assert tensor.came <= tensor.size, f"{name} is longer than announced"
+        if self._turn is not None and self._turn[0] is tensor:
+            self._turn[1].write(octets)
+            if tensor.came == tensor.size:
+                next(self._turns, None)
+        else:
+            if tensor.aside is None:
+                folder = str(self._output.scratch)
+                aside = SpooledTemporaryFile(ASIDE, dir=folder)  # noqa: SIM115
+                tensor.aside = self._asides.enter_context(aside)
+            tensor.aside.write(octets)
+        self._written += len(octets)
         self._progress(self._written, self._size)
 
+    def _take_turns(self) -> Generator[None, None, None]:
+        """Goes on to the next tensor that is not complete, and to the next file."""
+        for shard in self._missing:
+            with self._output.create(shard.name) as file:
+                file.write(write_header(shard.entries, self._metadata))
+                for name, _, _ in shard.entries:
+                    tensor = self._tensors[name]
+                    if tensor.aside is not None:
+                        tensor.aside.seek(0)
+                        shutil.copyfileobj(tensor.aside, file)
+                        tensor.aside.close()
+                    if tensor.came < tensor.size:
+                        self._turn = tensor, file
+                        yield
+            self._turn = None
+
     def __enter__(self) -> Self:
+        next(self._turns, None)
         return self
 
     def __exit__(
@@ -90,7 +137,12 @@ class SafetensorsWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stream.close()
-        if kind is None:
-            short = [name for name, room in self._rooms.items() if room.reached < room.end]
+        with self._asides:
+            self._turns.close()
+            if kind is not None:
+                return
+            short = [name for name, tensor in self._tensors.items() if tensor.came < tensor.size]
             assert not short, (short[0], "is shorter than announced")
+        if len(self._shards) > 1 or self._totals is not None:
+            with self._output.create(INDEX) as file:
+                file.write(index_text(self._shards, self._totals or {}).encode())

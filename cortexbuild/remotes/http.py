@@ -18,12 +18,13 @@ from typing import BinaryIO, cast
 from urllib3 import BaseHTTPResponse, Retry, Timeout
 
 from ..core.address import Address
+from ..core.ahead import ask_ahead
 from ..core.remote import Area, Moved, Pieces, RemoteObject
 from ..errors import RemoteError
 from .answers import refused, told
 from .credentials import credentials, open_pool, variable
 from .listing import LONGEST, parse_listing
-from .ranges import ask_all, nothing
+from .ranges import ASKED_AT_ONCE, nothing
 
 CONNECT = 10.0
 SILENCE = 30.0
@@ -50,7 +51,9 @@ class HttpRemote:
         )
 
     def sizes(self, area: Area, names: Sequence[str]) -> Mapping[str, int]:
-        found = zip(names, ask_all(lambda name: self._size(area, name), names), strict=True)
+        found = zip(
+            names, ask_ahead(lambda name: self._size(area, name), names, ASKED_AT_ONCE), strict=True
+        )
         return {name: size for name, size in found if size is not None}
 
     def _size(self, area: Area, name: str) -> int | None:

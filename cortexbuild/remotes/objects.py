@@ -13,12 +13,13 @@ from pathlib import Path
 from threading import Lock
 
 from ..core.address import Address
+from ..core.ahead import ask_ahead
 from ..core.remote import Area, Moved, Pieces, RemoteObject
 from ..errors import RemoteError
 from .buckets import ASKING, READING, WRITING, open_bucket
 from .listing import NAME
 from .object_errors import may_not_list, told
-from .ranges import ask_all, nothing, one_then_many
+from .ranges import ASKED_AT_ONCE, nothing, one_then_many
 
 PART = 8 << 20
 PARTS = 10_000
@@ -38,7 +39,7 @@ class ObjectRemote:
 
     def sizes(self, area: Area, names: Sequence[str]) -> Mapping[str, int]:
         self._check_bucket()
-        found = zip(names, ask_all(partial(self._size, area), names), strict=True)
+        found = zip(names, ask_ahead(partial(self._size, area), names, ASKED_AT_ONCE), strict=True)
         return {name: size for name, size in found if size is not None}
 
     def _size(self, area: Area, name: str) -> int | None:

@@ -1,15 +1,13 @@
-"""Many requests at a time: ranges of one content in order, or one question about many names."""
+"""Many requests at a time: ranges of one content, in their order."""
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
 from threading import Event
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
+from ..core.ahead import ask_ahead
 from ..core.remote import Pieces
 
 RANGE = 4 << 20
@@ -23,8 +21,6 @@ sends a single stream faster. So the first bytes tell which it is."""
 
 ASKED_AT_ONCE = 16
 
-Name = TypeVar("Name")
-Answer = TypeVar("Answer")
 GetRange: TypeAlias = Callable[[int, int], Iterable[bytes]]
 """The bytes from a start up to an end, in pieces."""
 
@@ -66,7 +62,7 @@ def in_order(get: GetRange, start: int, size: int) -> Pieces:
             pieces.append(piece)
         return pieces
 
-    ranges = ask_all(whole, range(start, size, RANGE), WINDOW)
+    ranges = ask_ahead(whole, range(start, size, RANGE), WINDOW)
     try:
         for pieces in ranges:
             yield from pieces
@@ -78,21 +74,3 @@ def in_order(get: GetRange, start: int, size: int) -> Pieces:
 def nothing() -> Pieces:
     """The content from its end on."""
     yield from ()
-
-
-def ask_all(
-    ask: Callable[[Name], Answer], names: Iterable[Name], at_once: int = ASKED_AT_ONCE
-) -> Generator[Answer, None, None]:
-    """The answers in the order of the names, a few of them asked ahead of the one that is taken;
-    after an error, or when nobody takes them any more, nothing more is asked."""
-    coming: deque[Future[Answer]] = deque()
-    workers = ThreadPoolExecutor(at_once, thread_name_prefix="ask")
-    left = iter(names)
-    try:
-        coming.extend(workers.submit(ask, name) for name in islice(left, at_once))
-        while coming:
-            answer = coming.popleft().result()
-            coming.extend(workers.submit(ask, name) for name in islice(left, 1))
-            yield answer
-    finally:
-        workers.shutdown(cancel_futures=True)

@@ -67,9 +67,9 @@ def debris(store: LocalStore, before: float) -> Mapping[Path, int]:
     for name in ("partial", "corrupt"):
         for path in sorted((store.root / name).glob("*")):
             with suppress(FileNotFoundError):
-                stat = path.stat()
-                if max(stat.st_mtime, stat.st_ctime) < before:
-                    found[path] = stat.st_size
+                stats = [one.stat() for one in (files_in(path) or [path])]
+                if max(max(stat.st_mtime, stat.st_ctime) for stat in stats) < before:
+                    found[path] = sum(stat.st_size for stat in stats)
     return found
 
 

@@ -26,7 +26,7 @@ class Summing:
     def __init__(self) -> None:
         self._sha256, self._xxh3, self._size = hashlib.sha256(), xxhash.xxh3_128(), 0
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         self._sha256.update(chunk)
         self._xxh3.update(chunk)
         self._size += len(chunk)

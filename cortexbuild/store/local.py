@@ -8,7 +8,7 @@ Layout under the root (`~/.cortex/build/v1`):
     trees/abcd…/               a built artifact as a folder of hard links into cas
     corrupt/                   what was found to be wrong; never read again
     tmp/<run>/                 work in progress, held by a lock of its process
-    partial/                   downloads that were not finished
+    partial/                   downloads, and files of steps, that were not finished
     roots/                     which projects use this store
     locks/  runs/  index.sqlite
 

@@ -42,6 +42,7 @@ def measure(run: Run, params: CurvatureParams) -> None:
     """
     from ..fitting.curvature import curvature_of
     from ..formats.curvature import NAME
+    from ..formats.safetensors_shards import Shard
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..runtimes.pretrained import load_tokenizer
 
@@ -50,7 +51,8 @@ def measure(run: Run, params: CurvatureParams) -> None:
     pieces = windows(tokens, params.window)
     vectors = curvature_of(source, pieces, params.seed, run.progress)
     entries = [(name, "F32", vector.shape) for name, vector in sorted(vectors.items())]
-    with SafetensorsWriter(run.out / NAME, entries, {"tokens": str(len(tokens))}, _ignore) as file:
+    shards, counted = [Shard(NAME, tuple(entries))], {"tokens": str(len(tokens))}
+    with SafetensorsWriter(run.output, shards, counted, _ignore) as file:
         for name, _, _ in entries:
             file.append(name, vectors[name])
 

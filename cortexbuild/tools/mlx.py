@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
@@ -24,13 +25,18 @@ from ..formats.bridge import bridge
 if TYPE_CHECKING:
     import mlx.nn as nn
 
+    from ..streaming.models import Change
+
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json")
+
+
+Dtype: TypeAlias = Literal["bfloat16", "float16", "float32"]
 
 
 class ConvertParams(Params):
     """`dtype` casts all floating weights; left out, they stay as they are."""
 
-    dtype: Literal["bfloat16", "float16", "float32"] | None = None
+    dtype: Dtype | None = None
 
 
 class QuantizeParams(Params):
@@ -46,28 +52,46 @@ class QuantizeParams(Params):
     keep: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
-def convert(run: Run, params: ConvertParams) -> None:
-    from mlx_lm.utils import load_model
+class QuantizeSourceParams(QuantizeParams):
+    """The same, of a model that is not in MLX's format yet: in one pass, as `convert` with `dtype`
+    and then `quantize` would."""
 
-    source = run.inputs["model"]
-    config = json.loads((source / "config.json").read_text())
-    refuse_quantized(config)
-    # What mlx_lm.convert looks at: not `dtype`, where transformers 5 writes it.
-    dtype = params.dtype or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
-    model, config = load_model(source, lazy=True, model_config=bridge(config))
-    if dtype is not None:
-        _cast(model, dtype)
-    _save(run, model, config)
+    dtype: Dtype | None = None
+
+
+def convert(run: Run, params: ConvertParams) -> None:
+    config = _config(run)
+    _write(run, config, _dtype(config, params.dtype), None)
 
 
 def quantize(run: Run, params: QuantizeParams) -> None:
-    from mlx_lm.convert import mixed_quant_predicate_builder
-    from mlx_lm.utils import load_model, quantize_model
+    """Of weights in MLX's format, whose dtypes stay."""
+    _write(run, _config(run), None, partial(_quantized, params))
 
-    source = run.inputs["model"]
-    config = json.loads((source / "config.json").read_text())
+
+def quantize_source(run: Run, params: QuantizeSourceParams) -> None:
+    config = _config(run)
+    _write(run, config, _dtype(config, params.dtype), partial(_quantized, params))
+
+
+def _config(run: Run) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((run.inputs["model"] / "config.json").read_text())
     refuse_quantized(config)
-    model, config = load_model(source, lazy=True)
+    return config
+
+
+def _dtype(config: Mapping[str, Any], wanted: Dtype | None) -> str | None:
+    """What mlx_lm.convert casts to: not `dtype`, where transformers 5 writes it."""
+    said = wanted or config.get("torch_dtype") or config.get("text_config", {}).get("dtype")
+    return said if said in get_args(Dtype) else None
+
+
+def _quantized(
+    params: QuantizeParams, model: nn.Module, config: dict[str, Any]
+) -> tuple[nn.Module, dict[str, Any]]:
+    from mlx_lm.convert import mixed_quant_predicate_builder
+    from mlx_lm.utils import quantize_model
+
     choose = getattr(model, "quant_predicate", None)
     if params.mixed:
         choose = mixed_quant_predicate_builder(params.mixed, model, params.group_size)
@@ -75,7 +99,18 @@ def quantize(run: Run, params: QuantizeParams) -> None:
         model, config, params.group_size, params.bits,
         quant_predicate=_checked(model, choose, params),
     )  # fmt: skip
-    _save(run, model, config)
+    return model, config
+
+
+def _write(run: Run, config: dict[str, Any], dtype: str | None, change: Change | None) -> None:
+    from mlx_lm.utils import save_config
+
+    from ..streaming.models import write_model
+
+    source = run.inputs["model"]
+    made = write_model(source, bridge(config), dtype, change, run.output, run.progress)
+    save_config(made, config_path=run.out / "config.json")
+    copy_others(run)
 
 
 def engine() -> Mapping[str, str]:
@@ -96,23 +131,6 @@ def refuse_quantized(config: Mapping[str, Any]) -> None:
             "than it says",
             hint="build from the full-precision model that they were made from",
         )
-
-
-def _cast(model: nn.Module, dtype: str) -> None:
-    import mlx.core as mx
-    from mlx.utils import tree_map_with_path
-
-    kind = getattr(mx, dtype)
-    may_cast = getattr(model, "cast_predicate", lambda _: True)
-
-    def cast(name: str, value: Any) -> Any:
-        return (
-            value.astype(kind)
-            if may_cast(name) and mx.issubdtype(value.dtype, mx.floating)
-            else value
-        )
-
-    model.update(tree_map_with_path(cast, model.parameters()))
 
 
 def _checked(
@@ -148,14 +166,6 @@ def _misfits(module: Any, params: QuantizeParams) -> bool:
     return bool(module.weight.shape[-1] % params.group_size)
 
 
-def _save(run: Run, model: nn.Module, config: dict[str, Any]) -> None:
-    from mlx_lm.utils import save_config, save_model
-
-    save_model(run.out, model, donate_model=True)
-    save_config(config, config_path=run.out / "config.json")
-    copy_others(run)
-
-
 def copy_others(run: Run) -> None:
     """The files of the model that are neither its weights nor its configuration."""
     for path in sorted(run.inputs["model"].rglob("*")):
@@ -172,11 +182,16 @@ def _quantized_size(params: QuantizeParams, size: int) -> int:
 
 TOOLS = (
     Tool(
-        "mlx", Kind.CONVERT, ConvertParams, convert, revision=1,
+        "mlx", Kind.CONVERT, ConvertParams, convert, revision=2,
         accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
     ),
     Tool(
-        "mlx", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
+        "mlx", Kind.QUANTIZE, QuantizeSourceParams, quantize_source, revision=2,
+        accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
+        predict=_quantized_size,
+    ),
+    Tool(
+        "mlx", Kind.QUANTIZE, QuantizeParams, quantize, revision=2,
         accepts=("mlx",), makes="mlx", engine=engine, predict=_quantized_size,
     ),
 )  # fmt: skip

@@ -29,7 +29,7 @@ class MlxFitParams(FitParams):
 
 
 def fit(run: Run, params: MlxFitParams) -> None:
-    from mlx_lm.utils import load_tokenizer
+    from mlx_lm.utils import load_tokenizer, save_config
 
     from ..fitting.mlx import pack
     from ..quality.sensitivity import NAME, read_sensitivity
@@ -40,7 +40,8 @@ def fit(run: Run, params: MlxFitParams) -> None:
     found = read_sensitivity((run.inputs["mlx-sensitivity"] / NAME).read_text())
     names, _ = found.choose(weight_budget(params, config, found.weights))
     windows = _windows(load_tokenizer(source), run, params)
-    pack(source, run.out, names, run.inputs["curvature"], windows, run.progress)
+    config = pack(source, run.output, names, run.inputs["curvature"], windows, run.progress)
+    save_config(config, config_path=run.out / "config.json")
     copy_others(run)
 
 
@@ -56,7 +57,7 @@ def _windows(tokenizer: Any, run: Run, params: MlxFitParams) -> list[list[int]]:
 
 TOOLS = (
     Tool(
-        "mlx-fit", Kind.QUANTIZE, MlxFitParams, fit, revision=1,
+        "mlx-fit", Kind.QUANTIZE, MlxFitParams, fit, revision=2,
         accepts=("mlx",), makes="mlx", wants=("mlx-sensitivity", "curvature", "calibration"),
         engine=engine, predict=predicted_bytes, determinism="best-effort",
     ),

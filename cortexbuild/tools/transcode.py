@@ -17,13 +17,13 @@ from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
-from .unpack import WEIGHTS_FILE, engine, say
+from .unpack import engine, say
 
 if TYPE_CHECKING:
     from ..formats.layers_gptq import PackedLayer
     from ..formats.mlx_output import Packing
     from ..formats.packing_floats import FloatName
-    from ..formats.safetensors_stream import Entry
+    from ..formats.safetensors_shards import Entry
     from ..formats.safetensors_tensors import Stored
 
 GGUF_FILE = "model.gguf"
@@ -53,6 +53,7 @@ def gguf_to_mlx(run: Run, params: ToMlxParams) -> None:
     from ..formats.gguf_tensors import iterate_mlx, read_config
     from ..formats.mlx_output import Packing, append, mlx_config
     from ..formats.packing_gguf import BLOCK
+    from ..formats.safetensors_shards import into_shards
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..formats.safetensors_tensors import CODES
     from ..formats.tokenizer_from_gguf import write_tokenizer
@@ -64,18 +65,20 @@ def gguf_to_mlx(run: Run, params: ToMlxParams) -> None:
     write_tokenizer(path, run.out)  # first, since it may be refused
     main: FloatName = params.dtype or "float16"
     packed: dict[str, Packing] = {}
-    plain: dict[str, Entry] = {}
+    entries: list[Entry] = []
+    matrices = []
     for plan in planned(path, config):
         if bits := BLOCK_BITS.get(plan.type):
             packed[plan.name] = Packing(plan.shape, bits, BLOCK, main)
+            entries += packed[plan.name].entries(plan.name)
         else:
             dtype = params.dtype or plan.exact or "float32"
-            plain[plan.name] = (plan.name, CODES[dtype], plan.shape)
-    entries = [*_entries(packed), *plain.values()]
-    with SafetensorsWriter(run.out / WEIGHTS_FILE, entries, _MLX, run.progress) as out:
-        for name, found in iterate_mlx(path):
+            entries.append((plan.name, CODES[dtype], plan.shape))
+            matrices += [plan.name] if len(plan.shape) > 1 else []
+    shards = into_shards(entries)
+    with SafetensorsWriter(run.output, shards, _MLX, run.progress) as out:
+        for name, found in iterate_mlx(path, out.has):
             append(out, name, found)
-    matrices = [name for name, _, shape in plain.values() if len(shape) > 1]
     write_json(run.out / "config.json", mlx_config({**config, "dtype": main}, packed, matrices))
     say(f"{len(packed)} tensors repacked; of scales, biases and the rest, {out.rounding}")
 
@@ -87,6 +90,7 @@ def zero_pointed_to_mlx(run: Run, params: ToMlxParams) -> None:
     from ..formats.listing import local_files
     from ..formats.mlx_output import Packing, append, mlx_config
     from ..formats.packing_zeros import to_affine
+    from ..formats.safetensors_shards import into_shards
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..formats.safetensors_tensors import CODES, FLOATS, open_tensors
 
@@ -107,9 +111,10 @@ def zero_pointed_to_mlx(run: Run, params: ToMlxParams) -> None:
     for name, it in others.items():
         is_cast = params.dtype is not None and it.dtype in FLOATS
         entries.append((name, CODES[main] if is_cast else it.dtype, it.shape))
-    with SafetensorsWriter(run.out / WEIGHTS_FILE, entries, _MLX, run.progress) as out:
+    shards = into_shards(entries)
+    with SafetensorsWriter(run.output, shards, _MLX, run.progress) as out:
         for name, parts in stacks.items():
-            for layer in parts:
+            for layer in () if out.has(name) else parts:
                 matrix = layers_gptq.read_layer(tensors, layer)
                 append(out, name, to_affine(matrix, packed[name].group_size))
         for name, it in others.items():
@@ -171,12 +176,12 @@ def _exact(tensors: Mapping[str, Stored], layers: list[PackedLayer]) -> FloatNam
 
 TOOLS = (
     Tool(
-        "transcode", Kind.CONVERT, ToMlxParams, gguf_to_mlx, revision=1,
+        "transcode", Kind.CONVERT, ToMlxParams, gguf_to_mlx, revision=2,
         accepts=("gguf-q4_0", "gguf-q4_1", "gguf-q8_0"), makes="mlx", wants=("facts",),
         engine=engine, predict=lambda _, size: int(size * 5 / 4.5),
     ),
     Tool(
-        "transcode", Kind.CONVERT, ToMlxParams, zero_pointed_to_mlx, revision=1,
+        "transcode", Kind.CONVERT, ToMlxParams, zero_pointed_to_mlx, revision=2,
         accepts=("gptq", "gptq-2bit", "gptq-4bit", "gptq-8bit", "awq", "awq-4bit"), makes="mlx",
         wants=("facts",), predict=lambda _, size: int(size * 1.1),
     ),

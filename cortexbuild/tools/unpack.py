@@ -22,7 +22,6 @@ from ..errors import ToolError
 if TYPE_CHECKING:
     from ..formats.packing_floats import FloatName
 
-WEIGHTS_FILE = "model.safetensors"
 _TORCH = {"format": "pt"}
 
 
@@ -41,6 +40,7 @@ def unpack_gguf(run: Run, params: UnpackParams) -> None:
     from ..formats.beside import write_json
     from ..formats.gguf_layout import find_gguf, planned
     from ..formats.gguf_tensors import iterate, read_config
+    from ..formats.safetensors_shards import into_shards
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..formats.safetensors_tensors import CODES
     from ..formats.tokenizer_from_gguf import write_tokenizer
@@ -56,8 +56,9 @@ def unpack_gguf(run: Run, params: UnpackParams) -> None:
         for plan in plans
         for name in plan.place.names
     ]
-    with SafetensorsWriter(run.out / WEIGHTS_FILE, entries, _TORCH, run.progress) as out:
-        for name, weights in iterate(path):
+    shards = into_shards(entries)
+    with SafetensorsWriter(run.output, shards, _TORCH, run.progress) as out:
+        for name, weights in iterate(path, out.has):
             out.append(name, weights)
     write_json(run.out / "config.json", {**config, "dtype": dtype})
     say(f"{path.name} in {dtype}: {out.rounding}")
@@ -69,7 +70,8 @@ def unpack_zero_pointed(run: Run, params: UnpackParams) -> None:
     from ..formats.beside import WEIGHTS, copy_beside, read_config, unquantized, write_json
     from ..formats.listing import local_files
     from ..formats.packing_zeros import dequantize
-    from ..formats.safetensors_stream import Entry, SafetensorsWriter
+    from ..formats.safetensors_shards import Entry, into_shards
+    from ..formats.safetensors_stream import SafetensorsWriter
     from ..formats.safetensors_tensors import CODES, FLOATS, open_tensors
 
     source = run.inputs["model"]
@@ -85,8 +87,11 @@ def unpack_zero_pointed(run: Run, params: UnpackParams) -> None:
     for name, it in others.items():
         is_cast = params.dtype is not None and it.dtype in FLOATS
         entries.append((name, CODES[dtype] if is_cast else it.dtype, it.shape))
-    with SafetensorsWriter(run.out / WEIGHTS_FILE, entries, _TORCH, run.progress) as out:
+    shards = into_shards(entries)
+    with SafetensorsWriter(run.output, shards, _TORCH, run.progress) as out:
         for name, layer in layers.items():
+            if out.has(name):
+                continue
             for piece in layers_gptq.row_pieces(layers_gptq.read_layer(tensors, layer)):
                 out.append(name, dequantize(piece))
         for name, it in others.items():
@@ -103,6 +108,7 @@ def unpack_mlx(run: Run, params: UnpackParams) -> None:
     from ..formats.beside import copy_beside, read_config, unquantized, write_json
     from ..formats.layers_mlx import mlx_layers, numbers_of
     from ..formats.listing import local_files
+    from ..formats.safetensors_shards import into_shards
     from ..formats.safetensors_stream import SafetensorsWriter
     from ..formats.safetensors_tensors import CODES, open_tensors
 
@@ -114,8 +120,11 @@ def unpack_mlx(run: Run, params: UnpackParams) -> None:
         for layer in layers
         for name in layer.names
     ]
-    with SafetensorsWriter(run.out / WEIGHTS_FILE, entries, _TORCH, run.progress) as out:
+    shards = into_shards(entries)
+    with SafetensorsWriter(run.output, shards, _TORCH, run.progress) as out:
         for layer in layers:
+            if all(map(out.has, layer.names)):
+                continue
             for name, numbers in numbers_of(tensors, layer):
                 out.append(name, numbers)
     largest = max(layers, key=lambda layer: tensors[layer.name].numbers.nbytes)
@@ -151,7 +160,7 @@ def _tool(
     engine: Callable[[], Mapping[str, str]] = dict,
 ) -> Tool:
     return Tool(
-        "unpack", Kind.CONVERT, UnpackParams, run, revision=2, accepts=accepts,
+        "unpack", Kind.CONVERT, UnpackParams, run, revision=3, accepts=accepts,
         makes="safetensors", wants=("facts",), engine=engine, predict=partial(_predict, bits),
         bridge=True,
     )  # fmt: skip

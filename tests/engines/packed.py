@@ -16,7 +16,7 @@ import gguf  # noqa: E402
 import test_gguf_tensors as tiny  # noqa: E402
 from running import MODEL  # noqa: E402
 
-from cortexbuild.core.ports import Run  # noqa: E402
+from cortexbuild.testing import plain_run  # noqa: E402
 
 TEXT = (MODEL.parent.parent / "data" / "heldout-stdlib.txt").read_text()
 VOCABULARY = 4096
@@ -34,7 +34,7 @@ def nothing(*_):
 def made(tool, source, out, params):
     """The folder that a tool fills from a folder."""
     out.mkdir(parents=True)
-    tool(Run({"model": source}, out, nothing, nothing), params)
+    tool(plain_run({"model": source}, out), params)
     return out
 
 

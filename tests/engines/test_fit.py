@@ -15,7 +15,7 @@ import contextlib, io, json, shutil, sys
 from pathlib import Path
 import packed
 from packed import nothing
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.errors import ToolError
 from cortexbuild.quality.sensitivity import NAME, read_sensitivity
 from cortexbuild.tools import curvature, mlx, mlx_fit, mlx_sensitivity
@@ -44,18 +44,18 @@ def prepare(tokens=512):
     shutil.copy(text, folder("calibration"))
     inputs = {"model": source, "calibration": work / "calibration"}
     params = curvature.CurvatureParams(tokens=tokens)
-    curvature.measure(Run(inputs, folder("curvature"), nothing, nothing), params)
+    curvature.measure(plain_run(inputs, folder("curvature")), params)
 
 def sensitivity(tool, model):
     inputs = {"model": work / model, "curvature": work / "curvature"}
-    tool.measure(Run(inputs, folder("sensitivity"), nothing, nothing), tool.SensitivityParams())
+    tool.measure(plain_run(inputs, folder("sensitivity")), tool.SensitivityParams())
     return read_sensitivity((work / "sensitivity" / NAME).read_text())
 
 def fit_mlx(name, **how):
     inputs = {"model": work / "mlx", "calibration": work / "calibration",
               "curvature": work / "curvature", "mlx-sensitivity": work / "sensitivity"}
     params = mlx_fit.MlxFitParams(tokens=256, window=256, **how)
-    mlx_fit.fit(Run(inputs, folder(name), nothing, nothing), params)
+    mlx_fit.fit(plain_run(inputs, folder(name)), params)
     return work / name
 
 import torch
@@ -81,7 +81,7 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_model, dequantize_model
 prepare()
-mlx.convert(Run({"model": source}, folder("mlx"), nothing, nothing), mlx.ConvertParams())
+mlx.convert(plain_run({"model": source}, folder("mlx")), mlx.ConvertParams())
 
 def weights_of(built):
     model, _ = load_model(built)
@@ -121,7 +121,7 @@ from cortexbuild.formats.listing import local_files
 from cortexbuild.formats.safetensors_tensors import open_tensors
 from cortexbuild.tools import gguf, gguf_fit, gguf_sensitivity
 prepare()
-mlx.convert(Run({"model": source}, folder("mlx"), nothing, nothing), mlx.ConvertParams())
+mlx.convert(plain_run({"model": source}, folder("mlx")), mlx.ConvertParams())
 config = json.loads((work / "mlx" / "config.json").read_text())
 tensors = open_tensors(work / "mlx")
 layers = mlx_layers(tensors, config, local_files(work / "mlx"))
@@ -137,7 +137,7 @@ def kl(built):
         exact, scores({k: wide(np.asarray(v)) for k, v in iterate(built / "model.gguf")}))
 
 def build(name, tool, params):
-    tool(Run(inputs, folder(name), nothing, nothing), params)
+    tool(plain_run(inputs, folder(name)), params)
     return work / name
 
 found = []

@@ -19,18 +19,19 @@ pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("formats")]
 COMMON = """
 import json, os, subprocess, sys
 from pathlib import Path
-from cortexbuild.core.ports import Run, Sampling
+from cortexbuild.core.ports import Sampling
+from cortexbuild.testing import plain_run
 from cortexbuild.errors import ToolError
 from cortexbuild.tools import gguf, toolchain
 HELD = Path(sys.argv[1])
 nothing = lambda *a: None
 def quantize(model, out, **settings):
     out.mkdir()
-    gguf.quantize(Run({"model": model}, out, nothing, nothing), gguf.QuantizeParams(**settings))
+    gguf.quantize(plain_run({"model": model}, out), gguf.QuantizeParams(**settings))
 def convert(model, out, call=lambda argv: toolchain.main(argv[5:]), **settings):
     # In this process but for `call`: an import of torch and transformers for each takes minutes.
     out.mkdir()
-    run = Run({"model": model, "toolchain": HELD}, out, call, nothing)
+    run = plain_run({"model": model, "toolchain": HELD}, out, call)
     gguf.convert(run, gguf.ConvertParams(**settings))
 def refused(work, *args, **settings):
     try:

@@ -86,7 +86,7 @@ MERGE = """
 import json, sys
 from pathlib import Path
 from compare import differences, tensors
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.errors import CortexError
 from cortexbuild.tools import lora
 work, results = Path(sys.argv[1]), []
@@ -96,7 +96,7 @@ for number, (model, adapters, settings, expected) in enumerate(json.loads(sys.ar
     inputs = {"model": Path(model), **{k: Path(v) for k, v in adapters.items()}}
     try:
         nothing = lambda *a: None
-        lora.merge(Run(inputs, out, nothing, nothing), lora.MergeParams(**settings))
+        lora.merge(plain_run(inputs, out), lora.MergeParams(**settings))
         said = {"files": sorted(p.name for p in out.iterdir()), "out": str(out)}
         if expected:
             said["differences"] = differences(out, Path(expected))
@@ -247,13 +247,14 @@ EFFECT = """
 import json, sys
 from pathlib import Path
 import numpy as np
-from cortexbuild.core.ports import Run, Sampling
+from cortexbuild.core.ports import Sampling
+from cortexbuild.testing import plain_run
 from cortexbuild.runtimes.torch import TorchModel
 from cortexbuild.tools import lora
 source, adapter, out = map(Path, sys.argv[1:4])
 out.mkdir()
 nothing = lambda *a: None
-lora.merge(Run({"model": source, "adapter0": adapter}, out, nothing, nothing), lora.MergeParams())
+lora.merge(plain_run({"model": source, "adapter0": adapter}, out), lora.MergeParams())
 question = "What does this do?\\ndef read_lines(path, encoding):"
 said = {}
 for name, folder in (("base", source), ("merged", out)):

@@ -15,14 +15,14 @@ EVERY_QUANTIZATION = """
 import json, shutil, sys, contextlib, io
 from pathlib import Path
 from compare import differences
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.tools import mlx as ours
 from mlx_lm.convert import convert
 source, work = Path(sys.argv[1]), Path(sys.argv[2])
 (work / "bf16").mkdir(parents=True)
 nothing = lambda *a: None
 with contextlib.redirect_stdout(io.StringIO()):
-    ours.convert(Run({"model": source}, work / "bf16", nothing, nothing), ours.ConvertParams())
+    ours.convert(plain_run({"model": source}, work / "bf16"), ours.ConvertParams())
     wrong, sizes = {}, {}
     cases = [dict(bits=b, group_size=g) for b in (2, 3, 4, 5, 6, 8) for g in (32, 64, 128)]
     cases += [dict(mixed=m, bits=4, group_size=64) for m in
@@ -32,7 +32,7 @@ with contextlib.redirect_stdout(io.StringIO()):
         for folder in (a, b):
             shutil.rmtree(folder, ignore_errors=True)
         a.mkdir()
-        ours.quantize(Run({"model": work / "bf16"}, a, nothing, nothing), ours.QuantizeParams(**case))
+        ours.quantize(plain_run({"model": work / "bf16"}, a), ours.QuantizeParams(**case))
         convert(str(source), str(b), quantize=True, q_bits=case["bits"],
                 q_group_size=case["group_size"], quant_predicate=case.get("mixed"))
         name = "-".join(str(v) for v in case.values())
@@ -154,7 +154,7 @@ import mlx.core as mx
 from mlx.utils import tree_map
 from mlx_lm.utils import load_model
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.tools import mlx as ours
 work = Path(sys.argv[1])
 torch.manual_seed(0)
@@ -176,7 +176,7 @@ def logits(folder):
     return np.array(loaded(mx.array(tokens)).astype(mx.float32))
 (work / "mlx").mkdir()
 nothing = lambda *a: None
-ours.convert(Run({"model": work / "hf"}, work / "mlx", nothing, nothing), ours.ConvertParams())
+ours.convert(plain_run({"model": work / "hf"}, work / "mlx"), ours.ConvertParams())
 print(json.dumps({
     "written_where_mlx_lm_reads": "rope_theta" in written,
     "scale": float(np.abs(expected).max()),
@@ -195,11 +195,11 @@ def test_rope_written_by_transformers_5_is_bridged(tmp_path):
 
 def quantize_alone(tmp_path, source, **params) -> dict:
     code = (
-        "import json, sys\nfrom pathlib import Path\nfrom cortexbuild.core.ports import Run\n"
+        "import json, sys\nfrom pathlib import Path\nfrom cortexbuild.testing import plain_run\n"
         "from cortexbuild.errors import ToolError\nfrom cortexbuild.tools import mlx as ours\n"
         "nothing = lambda *a: None\nout = Path(sys.argv[2])\nout.mkdir()\n"
         "try:\n"
-        "    ours.quantize(Run({'model': Path(sys.argv[1])}, out, nothing, nothing),\n"
+        "    ours.quantize(plain_run({'model': Path(sys.argv[1])}, out),\n"
         "                  ours.QuantizeParams(**json.loads(sys.argv[3])))\n"
         "    said = json.loads((out / 'config.json').read_text())\n"
         "except ToolError as error:\n    said = {'error': str(error), 'hint': error.hint}\n"
@@ -364,14 +364,15 @@ MIXTURE = """
 import json, sys
 from pathlib import Path
 from packed import write_family
-from cortexbuild.core.ports import Run, Sampling
+from cortexbuild.core.ports import Sampling
+from cortexbuild.testing import plain_run
 from cortexbuild.runtimes.mlx import MlxModel
 from cortexbuild.tools import mlx as ours
 work = Path(sys.argv[1])
 source = write_family(work / "moe", "mixtral")
 (work / "bf16").mkdir()
 nothing = lambda *a: None
-ours.convert(Run({"model": source}, work / "bf16", nothing, nothing), ours.ConvertParams(dtype="bfloat16"))
+ours.convert(plain_run({"model": source}, work / "bf16"), ours.ConvertParams(dtype="bfloat16"))
 model = MlxModel(work / "bf16")
 print(json.dumps(len("".join(model.generate("import os", Sampling(max_tokens=4))))))
 """

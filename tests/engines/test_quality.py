@@ -20,7 +20,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 from packed import TEXT, made
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.tools import gguf, lora, measure, mlx, reference, torch as torch_tool
 source, adapter, work = map(Path, sys.argv[1:])
 text = work / "text"
@@ -29,7 +29,7 @@ text.mkdir(parents=True)
 
 def run(tool, out, params, **inputs):
     out.mkdir(parents=True)
-    tool(Run(inputs, out, lambda _: None, lambda *_: None), params)
+    tool(plain_run(inputs, out), params)
     return out
 
 def tool(module, format_):

@@ -18,7 +18,7 @@ import builtins, json, os, pickle, subprocess, sys, warnings
 from pathlib import Path
 import torch
 from compare import tensors
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.errors import CortexError
 from cortexbuild.formats.safetensors import read_header
 from cortexbuild.tools import torch as ours
@@ -44,7 +44,7 @@ def convert(folder):
     out = work / (folder.name + "-out")
     out.mkdir()
     try:
-        ours.convert(Run({"model": folder}, out, nothing, nothing), ours.ConvertParams())
+        ours.convert(plain_run({"model": folder}, out), ours.ConvertParams())
     except CortexError as error:
         return {"error": str(error), "hint": error.hint}
     made = tensors(out)
@@ -192,7 +192,7 @@ def test_a_pickle_that_would_run_code_is_refused_and_does_not_run(converted):
 QUANTIZE = """
 import hashlib, json, sys, torch
 from pathlib import Path
-from cortexbuild.core.ports import Run
+from cortexbuild.testing import plain_run
 from cortexbuild.core.step import Kind
 from cortexbuild.errors import ToolError
 from cortexbuild.tools import find_tool
@@ -203,7 +203,7 @@ for name, (source, out) in json.loads(sys.argv[1]).items():
     out = Path(out)
     out.mkdir(parents=True)
     try:
-        tool.run(Run({"model": Path(source)}, out, nothing, nothing), tool.params())
+        tool.run(plain_run({"model": Path(source)}, out), tool.params())
         said[name] = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in out.iterdir()}
     except ToolError as error:
         said[name] = {"error": str(error), "hint": error.hint}

@@ -9,8 +9,8 @@ import pytest
 from engines.packed import affine, made, mlx_settings, tiny, write_small
 from engines.running import run_script
 
-from cortexbuild.core.ports import Run
 from cortexbuild.errors import CortexError
+from cortexbuild.testing import plain_run
 from cortexbuild.tools.unpack import UnpackParams, unpack_gguf, unpack_mlx, unpack_zero_pointed
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("formats")]
@@ -340,7 +340,7 @@ def test_one_tensor_at_a_time_is_kept_and_progress_is_told(tmp_path):
         told.append((done, total))
 
     tracemalloc.start()
-    unpack_mlx(Run({"model": source}, tmp_path, lambda argv: None, tell), UnpackParams())
+    unpack_mlx(plain_run({"model": source}, tmp_path, progress=tell), UnpackParams())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     size = (tmp_path / "model.safetensors").stat().st_size

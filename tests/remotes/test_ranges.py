@@ -7,8 +7,9 @@ from contextlib import closing
 
 import pytest
 
+from cortexbuild.core.ahead import ask_ahead
 from cortexbuild.remotes import ranges
-from cortexbuild.remotes.ranges import ask_all, in_order, one_then_many
+from cortexbuild.remotes.ranges import in_order, one_then_many
 
 CONTENT = bytes(range(256)) * 4
 
@@ -105,5 +106,5 @@ def test_after_an_error_nothing_more_is_asked():
         raise OSError(f"no {number}")
 
     with pytest.raises(OSError, match="no 0"):
-        list(ask_all(ask, range(1000)))
-    assert len(asked) <= ranges.ASKED_AT_ONCE
+        list(ask_ahead(ask, range(1000), 16))
+    assert len(asked) <= 16
