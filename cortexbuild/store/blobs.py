@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
 from ..errors import IntegrityError
 from . import disk
-from .hashing import Sums, sums_of, xxh3_of
+from .hashing import Sums
 from .index import Index
+from .ingest import settled
+from .looking import Look, read_again, stat_of
+from .together import together
 
 BUILD_AGAIN = "run `cortexbuild sync`: what is missing is made again"
 
@@ -33,28 +36,18 @@ class Blobs:
 
     def has_tree(self, tree: Tree) -> bool:
         """Whether all bytes of a tree are here, by size and stat; a drifted file is read."""
-        return all(self.has_blob(file) for file in tree.files)
+        return self._wrong(f for f in tree.files if f.digest not in self._whole) is None
 
     def has_blob(self, file: File) -> bool:
-        if file.digest not in self._whole and self._check_blob(file, read=False):
-            self._whole.add(file.digest)
-        return file.digest in self._whole
+        return file.digest in self._whole or self._wrong([file]) is None
 
     def check_blob(self, file: File) -> bool:
         """Like `has_blob`, but the bytes are always read."""
-        self._whole.discard(file.digest)
-        if self._check_blob(file, read=True):
-            self._whole.add(file.digest)
-        return file.digest in self._whole
+        return self._wrong([file], read=True) is None
 
     def check_blobs(self, files: Iterable[File], hint: str = BUILD_AGAIN) -> None:
         """Read all of them. Raises IntegrityError for the first that is not what its name says."""
-        for file in files:
-            if not self.check_blob(file):
-                raise IntegrityError(
-                    f"`{file.path}` ({file.digest[:12]}) is damaged or gone from the store",
-                    hint=hint,
-                )
+        self._refuse(self._wrong(files, read=True), hint)
 
     def add_file(self, path: Path, sums: Sums) -> None:
         """Move a file of ours in. `sums` were taken while or after it was written."""
@@ -68,26 +61,33 @@ class Blobs:
                 disk.link(path, dest)
                 disk.fsync_folder(dest.parent)
             path.unlink(missing_ok=True)  # first: it changes the ctime of what we remember
-            self.index.keep_blob(sums.sha256, _stat_of(dest), sums.xxh3)
+            self.index.keep_blob(sums.sha256, stat_of(dest), sums.xxh3)
         else:
             self.index.note_use([sums.sha256])
         path.unlink(missing_ok=True)
         self._whole.add(sums.sha256)
 
     def add_folder(self, folder: Path) -> Tree:
-        """Move every file of a folder of ours in. A link in it is followed and copied."""
-        files = []
+        """Move every file of a folder of ours in. A link in it is followed; what it shows is
+        copied, unless it is a file of the store itself."""
+        files, new = [], []
         for path in files_in(folder):
-            if path.is_symlink():
-                _replace_by_copy(path)
-            sums = sums_of(path)
+            name = path.relative_to(folder).as_posix()
+            if (shown := self._shown(path, name)) is None:
+                new.append(path)
+            else:
+                path.unlink()
+                files.append(shown)
+        for path, sums in zip(new, together(settled, new), strict=True):
             files.append(File(path.relative_to(folder).as_posix(), sums.sha256, sums.size))
             self.add_file(path, sums)
         return Tree.of(files)
 
     def stage(self, tree: Tree, folder: Path) -> None:
-        """Show a step its input: links to files whose bytes were read and found right."""
-        self.check_blobs(tree.files, "run the same command again: what is missing is made again")
+        """Show a step its input: links to files that nobody has touched since they were right, as
+        far as a stat tells, or that were read and are right."""
+        hint = "run the same command again: what is missing is made again"
+        self._refuse(self._wrong(tree.files), hint)
         for file in tree.files:
             dest = folder / file.path
             dest.parent.mkdir(parents=True, exist_ok=True)
@@ -109,31 +109,55 @@ class Blobs:
         for path in sorted((self.root / "cas" / "sha256").glob("*/*")):
             yield Digest(path.name)
 
-    def _check_blob(self, file: File, *, read: bool) -> bool:
+    def _wrong(self, files: Iterable[File], *, read: bool = False) -> File | None:
+        """The first of `files` that is not here, or not what its name says. What has another stat
+        than when it was last right is read, several at once; with `read` all are."""
+        doubtful = []
+        for file in files:
+            self._whole.discard(file.digest)
+            look = self._look(file)
+            if look is None:
+                return file
+            if read or not look.untouched:
+                doubtful.append(look)
+            else:
+                self._whole.add(file.digest)
+        with closing(together(read_again, doubtful)) as found:
+            for look, (right, xxh3) in zip(doubtful, found, strict=True):
+                if not right:
+                    self.set_aside(look.file.digest)
+                    return look.file
+                if not look.untouched:
+                    self.index.correct_blob(look.file.digest, look.stat, xxh3)
+                self._whole.add(look.file.digest)
+        return None
+
+    def _look(self, file: File) -> Look | None:
         path = self.blob(file.digest)
-        try:
-            stat = path.stat()
-        except FileNotFoundError:
-            return False
-        row = self.index.blob(file.digest)
-        seen = _stat_text(stat)
-        if row is not None and row.stat == seen and stat.st_size == file.size and not read:
-            return True
-        if row is not None and stat.st_size == file.size:
-            right, xxh3 = xxh3_of(path) == row.xxh3, row.xxh3
-        else:
-            sums = sums_of(path)
-            right, xxh3 = sums.sha256 == file.digest and sums.size == file.size, sums.xxh3
-        if not right:
-            self.set_aside(file.digest)
-        elif row is None or row.stat != seen:
-            self.index.correct_blob(file.digest, seen, xxh3)
-        return right
+        with suppress(FileNotFoundError):
+            return Look(file, path, stat_of(path), self.index.blob(file.digest))
+        return None
+
+    def _refuse(self, wrong: File | None, hint: str) -> None:
+        if wrong is not None:
+            raise IntegrityError(
+                f"`{wrong.path}` ({wrong.digest[:12]}) is damaged or gone from the store",
+                hint=hint,
+            )
+
+    def _shown(self, path: Path, name: str) -> File | None:
+        """The file of the store that a link shows, as a file of this name."""
+        if not path.is_symlink():
+            return None
+        shown = path.resolve()
+        file = File(name, Digest(shown.name), shown.stat().st_size)
+        ours = shown == self.blob(file.digest).resolve() and self.has_blob(file)
+        return file if ours else None
 
     def link_out(self, file: File, dest: Path) -> None:
         """Give a file of the store another name; a copy where the file system has no links."""
         source = self.blob(file.digest)
-        row, before = self.index.blob(file.digest), _stat_of(source)
+        row, before = self.index.blob(file.digest), stat_of(source)
         try:
             os.link(source, dest)
         except OSError:
@@ -141,7 +165,7 @@ class Blobs:
             dest.chmod(0o444)
             return
         if row is not None and row.stat == before:  # a new link changes ctime, and we know why
-            self.index.keep_blob(file.digest, _stat_of(source), row.xxh3)
+            self.index.keep_blob(file.digest, stat_of(source), row.xxh3)
 
     @contextmanager
     def unlinking(self, digests: Iterable[Digest]) -> Iterator[None]:
@@ -151,11 +175,11 @@ class Blobs:
             digest: row
             for digest, row in known.items()
             if row is not None and self.blob(digest).exists()
-            and row.stat == _stat_of(self.blob(digest))
+            and row.stat == stat_of(self.blob(digest))
         }  # fmt: skip
         yield
         for digest, row in right.items():
-            self.index.correct_blob(digest, _stat_of(self.blob(digest)), row.xxh3)
+            self.index.correct_blob(digest, stat_of(self.blob(digest)), row.xxh3)
 
     def quarantine(self, path: Path) -> None:
         """Take a wrong file away from all its names, so that nothing reads it by any of them."""
@@ -172,19 +196,3 @@ class Blobs:
 def files_in(folder: Path) -> list[Path]:
     """The files and links below a folder, sorted."""
     return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
-
-
-def _replace_by_copy(path: Path) -> None:
-    draft = path.with_name(f"{path.name}.copy")
-    shutil.copyfile(path, draft)
-    path.unlink()
-    draft.rename(path)
-
-
-def _stat_of(path: Path) -> str:
-    return _stat_text(path.stat())
-
-
-def _stat_text(stat: os.stat_result) -> str:
-    # With ctime, which no program can set: a byte flipped with its mtime put back is seen.
-    return f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..core.digest import File, Tree
 from ..errors import IntegrityError
-from . import disk
-from .hashing import CHUNK, Summing, Sums, sums_of
+from .hashing import Sums, sums_of, write_summed
+from .ingest import copy_summed
 from .local import LocalStore
 
 Progress = Callable[[int, int], None]
@@ -25,22 +25,16 @@ class StoreDelivery:
         self._held: dict[Path, int] = {}
 
     def copy(self, path: str, source: Path) -> None:
-        draft = self._scratch / "arriving"
-        if disk.clone(source, draft):
-            self._accept(path, draft, sums_of(draft))
-            return
+        draft, before = self._scratch / "arriving", self._done
         draft.unlink(missing_ok=True)
-        with source.open("rb") as reader:
-            self.write(path, iter(lambda: reader.read(CHUNK), b""))
+        sums = copy_summed(source, draft, self._watched)
+        if self._done == before:  # it came all at once
+            self.moved(sums.size)
+        self._accept(path, draft, sums)
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
         draft = self._scratch / "arriving"
-        summing = Summing()
-        with draft.open("wb") as writer:
-            for chunk in self._watched(chunks):
-                summing.update(chunk)
-                writer.write(chunk)
-        self._accept(path, draft, summing.sums())
+        self._accept(path, draft, write_summed(self._watched(chunks), draft))
 
     def link(self, path: str, source: Path) -> None:
         draft = self._scratch / "arriving"

@@ -7,6 +7,8 @@ import errno
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,17 @@ FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 def fsync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
+
+
+@contextmanager
+def settling(path: Path) -> Iterator[None]:
+    """Have a whole file written to the disk while it is read and hashed."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with path.open("rb") as file, ThreadPoolExecutor(1) as other:
+        settled = other.submit(fsync, file)
+        yield
+        settled.result()
 
 
 def fsync_folder(folder: Path) -> None:

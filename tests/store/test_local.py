@@ -5,8 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from threading import Barrier, Event
 
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,11 +16,14 @@ import cortexbuild.store.scratch as scratch_module
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Trace, key_of
 from cortexbuild.errors import IntegrityError, StoreError
-from cortexbuild.store import disk
+from cortexbuild.store import disk, ingest
 from cortexbuild.store.delivery import StoreDelivery
-from cortexbuild.store.hashing import sums_of
+from cortexbuild.store.hashing import CHUNK, Sums, sums_of, xxh3_of
+from cortexbuild.store.ingest import copy_summed
 from cortexbuild.store.local import LocalStore
+from cortexbuild.store.looking import stat_of
 from cortexbuild.store.scratch import scratch, sweep
+from cortexbuild.store.together import together
 
 INGREDIENTS = {
     "schema": 1,
@@ -121,6 +126,47 @@ def test_a_step_is_never_shown_a_damaged_input(store, tmp_path):
         store.stage(tree, tmp_path / "in")
 
 
+def pretend_untouched(store, digest):
+    """As if the bytes had changed on the disk itself: no stat tells."""
+    path = store.blob(digest)
+    store.index.correct_blob(digest, stat_of(path), store.index.blob(digest).xxh3)
+
+
+def test_what_a_stat_cannot_tell_is_found_by_reading_alone(store, tmp_path):
+    tree = put(store).tree
+    digest = tree.files[0].digest
+    flip(store.blob(digest))
+    pretend_untouched(store, digest)
+    store.stage(tree, tmp_path / "in")  # an input whose stat is as it was is not read
+    with pytest.raises(IntegrityError, match=r"`model.txt` .* is damaged or gone"):
+        store.check_blobs(tree.files)  # what others get is
+
+
+def test_an_input_that_only_looks_touched_is_read_and_staged(store, tmp_path):
+    tree = put(store).tree
+    path = store.blob(tree.files[0].digest)
+    os.utime(path)
+    store.stage(tree, tmp_path / "in")
+    assert (tmp_path / "in" / "model.txt").read_text() == "hello"
+    assert store.index.blob(tree.files[0].digest).stat == stat_of(path)
+
+
+def test_of_many_inputs_the_damaged_one_is_named_and_the_others_stay(store, tmp_path):
+    with scratch(store.root) as folder:
+        (folder / "out").mkdir()
+        for number in range(9):
+            (folder / "out" / f"part-{number}").write_text(f"{number}" * 100)
+        tree = store.add_folder(folder / "out")
+    for file in tree.files:
+        os.utime(store.blob(file.digest))  # all must be read
+    flip(store.blob(tree.find("part-4").digest))
+    with pytest.raises(IntegrityError, match="`part-4`"):
+        store.stage(tree, tmp_path / "in")
+    assert {path.name for path in (store.root / "corrupt").iterdir()} == {
+        tree.find("part-4").digest
+    }
+
+
 def test_a_truncated_file_is_no_file(store):
     tree = put(store).tree
     path = store.blob(tree.files[0].digest)
@@ -215,6 +261,32 @@ def test_a_link_in_an_output_is_replaced_by_what_it_shows(store, tmp_path):
     assert (tmp_path / "elsewhere").stat().st_mode & 0o200  # not ours: left writable
 
 
+def test_a_link_in_an_output_to_a_file_of_the_store_is_that_file(store):
+    tree = put(store).tree
+    before = store.blob(tree.files[0].digest).stat()
+    with scratch(store.root) as folder:
+        (folder / "in").mkdir()
+        store.stage(tree, folder / "in")
+        (folder / "out").mkdir()
+        (folder / "out" / "kept.txt").symlink_to(folder / "in" / "model.txt")
+        kept = store.add_folder(folder / "out")
+    assert kept.files == (File("kept.txt", tree.files[0].digest, tree.files[0].size),)
+    assert store.blob(tree.files[0].digest).stat() == before
+
+
+def test_an_output_that_is_still_written_to_is_refused(store, monkeypatch):
+    def and_more(path):
+        sums = sums_of(path)
+        with path.open("ab") as late:
+            late.write(b"!")
+        return sums
+
+    monkeypatch.setattr(ingest, "sums_of", and_more)
+    with pytest.raises(StoreError, match="`model.txt` was still written to"):
+        put(store)
+    assert list(store.blobs()) == []
+
+
 def test_scratch_is_always_cleaned(store):
     with pytest.raises(RuntimeError), scratch(store.root):
         raise RuntimeError
@@ -273,17 +345,36 @@ def test_any_folder_comes_back_as_it_was(tmp_path_factory, files):
         store.close()
 
 
-def test_both_sums_are_taken_in_one_reading(tmp_path):
-    import hashlib
-
-    import xxhash
-
-    content = os.urandom((4 << 20) + 17)
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 17])
+def test_both_sums_are_of_all_the_bytes(tmp_path, size):
+    content = os.urandom(size)
     (tmp_path / "f").write_bytes(content)
-    sums = sums_of(tmp_path / "f")
-    assert sums.sha256 == hashlib.sha256(content).hexdigest()
-    assert sums.xxh3 == xxhash.xxh3_128(content).hexdigest()
-    assert sums.size == len(content)
+    xxh3 = xxhash.xxh3_128(content).hexdigest()
+    assert sums_of(tmp_path / "f") == Sums(digest_bytes(content), xxh3, size)
+    assert xxh3_of(tmp_path / "f") == xxh3
+    assert copy_summed(tmp_path / "f", tmp_path / "copy") == sums_of(tmp_path / "f")
+    assert (tmp_path / "copy").read_bytes() == content
+
+
+def test_work_is_done_together_in_order_and_ends_at_the_first_error():
+    both, never = Barrier(2, timeout=5), Event()
+
+    def work(item):
+        if item < 2:
+            both.wait()  # alone neither would come back
+        if item == 3:
+            raise ValueError
+        if item > 3:
+            never.wait(0.01)
+        done.append(item)
+        return -item
+
+    done = []
+    came = together(work, range(1000))
+    assert [next(came) for _ in range(3)] == [0, -1, -2]
+    with pytest.raises(ValueError):
+        next(came)
+    assert len(done) < 999
 
 
 def test_a_folder_that_is_being_made_is_not_swept(store, monkeypatch):
