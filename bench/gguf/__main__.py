@@ -1,0 +1,135 @@
+"""Four GGUF files of one model by one sync, against a script that converts four times.
+
+    python bench/gguf [--size 1B] [--rounds 3] [TYPE ...]
+
+Writes docs/reference/gguf.md. The script is what one would write: llama.cpp's converter to f16, and
+its quantizer, a process each, for every type. Neither measures the quality of what it made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[n]) for n in (1, 2)]
+
+from measure import CLI, Taken, in_turn, machine, run, table, versions, warm, write_page  # noqa: E402
+from models import write_model  # noqa: E402
+
+from cortexbuild.sources.toolchain import find_toolchain  # noqa: E402
+
+TYPES = ("Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0")
+RECIPE = """\
+schema: 1
+summary: {type}, and nothing is measured
+steps:
+  - {{do: convert, tool: gguf, set: {{dtype: f16}}}}
+  - {{do: quantize, tool: gguf, set: {{type: {type}}}}}
+"""
+QUANTIZE = """\
+import ctypes, os, sys
+import llama_cpp as api
+source, out, kind = sys.argv[1:]
+wanted = api.llama_model_quantize_default_params()
+wanted.ftype = getattr(api, "LLAMA_FTYPE_MOSTLY_" + kind)
+wanted.nthread = os.cpu_count()
+sys.exit(api.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(wanted)))
+"""
+TEXT = """\
+# GGUF: four files of one model
+
+A Llama of {weights:.2f} billion random weights in bfloat16, to {types}.
+On {machine}, with {versions};
+medians of {rounds} rounds, one after the other in each.
+
+{table}
+
+Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed, converted once,
+and quantized, two at once. The script is llama.cpp's converter and quantizer, a process each, for
+every file. The conversion is what can be shared: what the quantizations take together is the least
+that either can take, and with more processors they are a smaller part.
+
+**{ratio:.2f}** of the script's time.
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python bench/gguf", description=__doc__)
+    parser.add_argument("--size", default="1B")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("types", nargs="*", default=TYPES)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="gguf-") as folder:
+        project = Path(folder)
+        weights = write_model(project / "model", chosen.size)
+        write_project(project, chosen.types)
+        toolchain = find_toolchain(project)
+        warm(project / "model")
+        taken = in_turn(
+            chosen.rounds,
+            {
+                "cortexbuild sync": lambda: sync(project, toolchain),
+                "the script": lambda: script(project, toolchain, chosen.types),
+                "of it, one conversion": lambda: convert(project, toolchain),
+            },
+        )
+    mine, theirs = taken["cortexbuild sync"], taken["the script"]
+    rows = [
+        [name, f"{one.seconds:.1f} s", f"{one.processor:.1f} s", f"{one.memory >> 20} MB"]
+        for name, one in taken.items()
+    ]
+    write_page(
+        "gguf",
+        TEXT.format(
+            weights=weights / 1e9, types=", ".join(chosen.types), machine=machine(),
+            versions=versions("llama-cpp-python", "transformers"), rounds=chosen.rounds,
+            table=table(["", "time", "processor", "largest process"], rows),
+            ratio=mine.seconds / theirs.seconds,
+        ),
+    )  # fmt: skip
+
+
+def write_project(folder: Path, types: list[str]) -> None:
+    (folder / "recipes").mkdir()
+    for kind in types:
+        (folder / "recipes" / f"only-{kind.lower()}.yaml").write_text(RECIPE.format(type=kind))
+    names = ", ".join(f"only-{kind.lower()}" for kind in types)
+    (folder / "cortex.yaml").write_text(
+        f"schema: 1\nmodels:\n  m: {{source: 'path:model', targets: [{names}]}}\n"
+    )
+    (folder / "quantize.py").write_text(QUANTIZE)
+
+
+def sync(folder: Path, toolchain: Path) -> Taken:
+    (folder / "cortex.lock").unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as home:
+        env = {"CORTEX_HOME": home, "CORTEX_LLAMA_CPP": str(toolchain)}
+        return run(*CLI, "sync", "-j", "2", cwd=folder, env=env)
+
+
+def script(folder: Path, toolchain: Path, types: list[str]) -> Taken:
+    taken = []
+    for kind in types:
+        taken.append(convert(folder, toolchain, keep=True))
+        taken.append(
+            run(
+                sys.executable, folder / "quantize.py", "f16.gguf", f"{kind}.gguf", kind, cwd=folder
+            )
+        )
+    for path in folder.glob("*.gguf"):
+        path.unlink()
+    return sum(taken[1:], taken[0])
+
+
+def convert(folder: Path, toolchain: Path, *, keep: bool = False) -> Taken:
+    command = [sys.executable, toolchain / "convert_hf_to_gguf.py", "model", "--outtype", "f16"]
+    taken = run(*command, "--outfile", "f16.gguf", cwd=folder)
+    if not keep:
+        (folder / "f16.gguf").unlink()
+    return taken
+
+
+if __name__ == "__main__":
+    main()
