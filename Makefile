@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality remotes explore mutate clean
+.PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing restore gguf first_token explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -12,7 +12,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 help:           ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -E '^[a-z_-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -56,6 +56,16 @@ formats: $(READY)  ## build every format from every other, and write docs/refere
 	$(BIN)/python bench/formats
 quality: $(READY)  ## fixed recipes against budgets, and write docs/reference/quality.md
 	$(BIN)/python bench/quality
+bench: $(READY)  ## every benchmark, one after the other, and write docs/benchmarks.md
+	$(BIN)/python bench
+hashing: $(READY)  ## hash against sha256sum and b3sum, and write docs/reference/hashing.md
+	$(BIN)/python bench/hashing
+restore: $(READY)  ## bring cached results back against cp and hf, and write docs/reference/restore.md
+	$(BIN)/python bench/restore
+gguf: $(READY)  ## four GGUF files of one model against a script, and write docs/reference/gguf.md
+	$(BIN)/python bench/gguf
+first_token: $(READY)  ## generate against the engines' programs, and write docs/reference/first_token.md
+	$(BIN)/python bench/first_token
 remotes: $(READY)  ## push and pull against bare clients, and write docs/reference/remotes.md
 	$(BIN)/python bench/remotes
 explore: $(READY)  ## the tests of properties, with other examples in each run

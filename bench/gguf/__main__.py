@@ -46,10 +46,11 @@ medians of {rounds} rounds, one after the other in each.
 
 {table}
 
-Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed, converted once,
-and quantized, two at once. The script is llama.cpp's converter and quantizer, a process each, for
-every file. The conversion is what can be shared: what the quantizations take together is the least
-that either can take, and with more processors they are a smaller part.
+Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed,
+converted once, and quantized, two at once. The script is llama.cpp's converter and quantizer, a
+process each, for every file. The conversion is what can be shared, and it runs on one processor;
+the quantizations run on all, and take the same together in both. So more processors make the ratio
+smaller, and types that take long to quantize (the K types) make it larger.
 
 **{ratio:.2f}** of the script's time.
 """
@@ -113,11 +114,8 @@ def script(folder: Path, toolchain: Path, types: list[str]) -> Taken:
     taken = []
     for kind in types:
         taken.append(convert(folder, toolchain, keep=True))
-        taken.append(
-            run(
-                sys.executable, folder / "quantize.py", "f16.gguf", f"{kind}.gguf", kind, cwd=folder
-            )
-        )
+        quantize = (sys.executable, folder / "quantize.py", "f16.gguf", f"{kind}.gguf", kind)
+        taken.append(run(*quantize, cwd=folder))
     for path in folder.glob("*.gguf"):
         path.unlink()
     return sum(taken[1:], taken[0])

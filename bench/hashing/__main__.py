@@ -42,8 +42,8 @@ processes; medians of {rounds} rounds, one after the other in each.
 
 {table}
 
-*sha256 and xxh3* is what a file gets on its way into the store, both in one reading; *xxh3* is how a
-file is looked at again whose stat has changed. `cat` writes to /dev/null: no more than reading.
+*sha256 and xxh3* is what a file gets on its way into the store, both in one reading; *xxh3* is how
+a file is looked at again whose stat has changed. `cat` writes to /dev/null: no more than reading.
 *Into the store* is a whole ingest of new files: hashed, synced to the disk, named. {missing}
 """
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -26,6 +27,7 @@ from models import write_model  # noqa: E402
 from remotes import servers  # noqa: E402
 
 TARGET = "m:only-bf16"
+CP_AND_SYNC = 'cp -r "$0" "$1" && sync'
 RECIPE = "schema: 1\nsummary: not measured\nsteps:\n  - {do: convert, tool: mlx}\n"
 MANIFEST = """\
 schema: 1
@@ -51,9 +53,9 @@ what there should be.
 ## What of a sync is transfer
 
 Over nginx on loopback, without TLS, a `sync` whose only target is cached takes {wall:.2f} s, and
-{transfer:.2f} s of that pass from the first byte that is asked for to the last that is hashed and on
-the disk: **{share:.0%}**. The rest ({rest:.2f} s) does not depend on the size. On a network of
-1 Gbit/s the same bytes take {gigabit:.0f} s, and their share is {gigabit_share:.0%}.
+{transfer:.2f} s of that pass from the first byte that is asked for to the last that is hashed and
+on the disk: **{share:.0%}**. The rest ({rest:.2f} s) does not depend on the size. By calculation,
+the same bytes take {gigabit:.0f} s on a network of 1 Gbit/s, and are {gigabit_share:.0%} there.
 """
 
 
@@ -69,9 +71,7 @@ def main() -> None:
         shared = folder / "nginx" / "srv" / "cortex"  # the folder that nginx shows
         built = build(folder, f"file://{shared}")
         write_project(folder / "http", url, export_key(folder))
-        (folder / "http" / "cortex.lock").write_bytes(
-            (folder / "file" / "cortex.lock").read_bytes()
-        )
+        shutil.copy(folder / "file" / "cortex.lock", folder / "http")
         files = {path.name: path for path in built.iterdir()}
         hub = stack.enter_context(Hub())
         hub.commit("org/m", {name: path.read_bytes() for name, path in files.items()})
@@ -82,9 +82,7 @@ def main() -> None:
             chosen.rounds,
             {
                 "`cp`": lambda: into(folder, "cp", "-r", built),
-                "`cp` and `sync`": lambda: into(
-                    folder, "sh", "-c", 'cp -r "$0" "$1" && sync', built
-                ),
+                "`cp` and `sync`": lambda: into(folder, "sh", "-c", CP_AND_SYNC, built),
                 "`hf download --local-dir`": lambda: into(
                     folder, hf_program(), "download", "org/m", "--local-dir", env=hf
                 ),
