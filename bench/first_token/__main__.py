@@ -19,6 +19,8 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[n]) for n in (1, 2)]
 from measure import CLI, in_turn, machine, run, table, versions, warm, write_page  # noqa: E402
 from models import write_model  # noqa: E402
 
+from cortexbuild.sources.toolchain import find_toolchain  # noqa: E402
+
 PROMPT = "import os"
 MANIFEST = """\
 schema: 1
@@ -64,7 +66,9 @@ def main() -> None:
             (project / "recipes" / f"{recipe}.yaml").write_text(text)
         (project / "cortex.yaml").write_text(MANIFEST)
         home = project / "home"
-        ours = partial(run, *CLI, cwd=project, env={"CORTEX_HOME": str(home)})
+        ours = partial(run, *CLI, cwd=project, env={
+            "CORTEX_HOME": str(home), "CORTEX_LLAMA_CPP": str(find_toolchain(project)),
+        })  # fmt: skip
         ours("sync")
         mlx, gguf = home / "mlx_models" / "m--only-mlx", home / "gguf_models" / "m--only-gguf.gguf"
         warm(mlx.resolve(), gguf.resolve())
