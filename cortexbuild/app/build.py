@@ -1,17 +1,19 @@
 """The build loop: start what is ready, wait for what is running, repeat.
 
-It knows neither why a step must run (`core/agenda.py`) nor how it runs (the executor).
+It knows neither why a step must run (`core/agenda.py`), nor which comes first
+(`core/schedule.py`), nor how it runs (the executor).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ..core.agenda import Agenda, Ready
 from ..core.events import Change, Emit, Said, StepChanged
 from ..core.ports import Done, Executor, Job
+from ..core.schedule import UNBOUND, Line, Schedule
 from ..core.step import Failure, StepId, Trace
 
 AfterFailure: TypeAlias = Literal["finish", "go-on", "stop"]
@@ -23,13 +25,19 @@ AfterPull: TypeAlias = Literal["build", "fail"]
 
 @dataclass(frozen=True, slots=True)
 class After:
-    """How a build goes on after what did not work."""
+    """How a build goes on after what did not work. Failures of `spared` steps stop only what needs
+    them."""
 
     failure: AfterFailure = "finish"
     pull: AfterPull = "build"
+    spared: Set[StepId] = frozenset()
 
 
 AS_USUAL = After()
+
+
+def keep_all() -> None:
+    """No bytes are let go."""
 
 
 def build(
@@ -39,45 +47,56 @@ def build(
     emit: Emit,
     *,
     after: After = AS_USUAL,
-    spared: Set[StepId] = frozenset(),
+    schedule: Schedule = UNBOUND,
+    let_go: Callable[[], None] = keep_all,
 ) -> dict[StepId, Failure]:
-    """Run or pull what must be. A failed step stops what needs it; what else it stops is up to
-    `after`, unless it is `spared`. Gives the failures."""
+    """Run or pull what must be, as the schedule has it. A failed step stops what needs it; what
+    else it stops is up to `after`. `let_go` may take bytes away that are spent, whenever a step
+    has ended. Gives the failures."""
     failed: dict[StepId, Failure] = {}
     running: dict[StepId, Ready] = {}
+    line = Line(schedule)
 
     def say(id_: StepId, change: Change, detail: str = "", trace: Trace | None = None) -> None:
         seconds = float(trace.made.get("seconds", 0)) if trace is not None else 0.0
         size = trace.tree.size if trace is not None else 0
         emit(StepChanged(id_, agenda.plan.steps[id_].label, change, detail, seconds, size))
 
+    def fail(failures: Mapping[StepId, Failure]) -> None:
+        for id_, failure in failures.items():
+            failed[id_] = failure
+            agenda.fail(id_)
+            say(id_, "failed", failure.message)
+
+    fail(schedule.too_large)
     while True:
-        stopping = bool(failed.keys() - spared)
+        fail(line.join(agenda.ready()))
+        stopping = bool(failed.keys() - after.spared)
         if after.failure == "go-on" or not stopping:
             # Lost workers can make free() negative; a cluster still starting makes it zero.
-            room = max(executor.free(), 0 if running else 1)
-            for ready in agenda.take(room):
+            for ready in line.start(max(executor.free(), 0 if running else 1)):
                 running[ready.id] = ready
+                agenda.start(ready.id)
                 say(ready.id, "started")
                 executor.start(job_of(ready))
         if not running or (stopping and after.failure == "stop"):
             break
         done = executor.wait()
         was_pull = running.pop(done.id).pull is not None
+        line.leave(done.id)
         if not isinstance(done.outcome, Failure):
             agenda.finish(done.id, done.outcome)
             if was_pull and not done.reused:
                 emit(_pulled(agenda, done))
             else:
                 say(done.id, "reused" if done.reused else "built", trace=done.outcome)
+            let_go()
         elif was_pull and after.pull == "build":
             label = agenda.plan.steps[done.id].label
             emit(Said(f"{label} could not be pulled, so it is built: {done.outcome.message}"))
             agenda.build_instead(done.id)
         else:
-            failed[done.id] = done.outcome
-            agenda.fail(done.id)
-            say(done.id, "failed", done.outcome.message)
+            fail({done.id: done.outcome})
 
     for id_ in agenda.unfinished():
         say(id_, "skipped")

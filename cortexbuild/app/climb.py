@@ -31,6 +31,12 @@ class Climb:
         )
         return mine.difference(*others) if others else frozenset()
 
+    def later(self) -> frozenset[StepId]:
+        """Steps that the ways stand on which have not been tried yet."""
+        plan, rungs = self._project.plan, range(self.rung + 1, len(self._goals))
+        ends = [plan.ends(Scope((self.target,), rung=rung)) for rung in rungs]
+        return frozenset(plan.chain(id_ for end in ends for id_ in end))
+
     def wrong(self, agenda: Agenda, failed: Mapping[StepId, Failure]) -> str:
         """Why the way it is on is no good; empty if it is good, or not known to be bad."""
         if broken := self.own_steps() & failed.keys():

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from ..core.agenda import Agenda
 from ..core.digest import Plain, Tree
+from ..core.forecast import Forecast, Foreseen, forecast
+from ..core.needs import FETCH_NEEDS, Capacity
 from ..core.plan import Scope
-from ..core.step import Difference, Kind, Step, StepId, StepKey, Trace, explain, spec_digest
+from ..core.step import Difference, Kind, Step, StepId, StepKey, explain
+from .estimates import Estimate, estimates, last_trace, needs_of, will_run
+from .intermediates import between
 from .project import Project
 
 State: TypeAlias = Literal["fresh", "remote", "will-run", "may-run"]
@@ -42,7 +46,8 @@ class Outlook:
 
     `key_if_unchanged` is the key it was last made under. `tree` is its output as far as it is
     known, `inputs` those of the steps it reads, by role; `here` says whether the output's bytes
-    are in the store. `size` is in bytes and `seconds` what it took the last time: estimates.
+    are in the store. `size` is in bytes and `seconds` what it took the last time:
+    estimates. `coming` is there for all but fresh ones.
     """
 
     id: StepId
@@ -56,20 +61,18 @@ class Outlook:
     here: bool
     size: int
     seconds: float | None
+    coming: Foreseen | None
 
 
 def outlook(project: Project, scope: Scope) -> list[Outlook]:
     """Every step that a build of that scope stands on, in plan order."""
     agenda, forced = project.agenda(scope), project.plan.forced(scope)
-    names = set(project.plan.chain(project.plan.ends(scope)))
-    known = project.store.known_specs([spec_digest(s.spec) for s in project.plan.steps.values()])
-    sizes: dict[StepId, int] = {}
+    chain = project.plan.chain(project.plan.ends(scope))
+    foreseen, certain = estimates(project, agenda, chain), will_run(project, agenda)
     views = []
-    for id_, step in project.plan.steps.items():
-        if id_ not in names:
-            continue
-        state = _state(agenda, id_, ever_done=spec_digest(step.spec) in known)
-        sizes[id_] = _size(project, agenda, id_, step, sizes)
+    for id_ in chain:
+        step, found = project.plan.steps[id_], agenda.state(id_)
+        state: State = "fresh" if found == "unneeded" else "will-run" if certain(id_) else found
         runs = state in ("will-run", "may-run")
         reasons = _reasons(project, agenda, id_, step) if runs else []
         if id_ in forced:
@@ -86,49 +89,35 @@ def outlook(project: Project, scope: Scope) -> list[Outlook]:
                 tree=tree,
                 inputs={role: agenda.tree(item.step) for role, item in step.inputs.items()},
                 here=tree is not None and project.store.has_tree(tree),
-                size=sizes[id_],
-                seconds=_seconds(project, step),
+                size=foreseen[id_].size,
+                seconds=foreseen[id_].took,
+                coming=_coming(project, step, foreseen[id_], state),
             )
         )
     return views
 
 
-def _state(agenda: Agenda, id_: StepId, *, ever_done: bool) -> State:
-    found = agenda.state(id_)
-    if found == "unneeded":
-        return "fresh"
-    # With no trace of such work anywhere there is nothing that could be hit.
-    if found == "may-run" and not ever_done:
-        return "will-run"
-    return found
+def _coming(project: Project, step: Step, estimate: Estimate, state: State) -> Foreseen | None:
+    if state == "fresh":
+        return None
+    pulled = state == "remote"
+    needs = FETCH_NEEDS if pulled else needs_of(project, step, estimate.inputs)
+    return Foreseen(estimate.size, estimate.seconds, needs)
 
 
-def _size(
-    project: Project, agenda: Agenda, id_: StepId, step: Step, sizes: Mapping[StepId, int]
-) -> int:
-    tree = agenda.tree(id_)
-    if tree is not None:
-        return tree.size
-    model = step.inputs.get("model")
-    tool = project.find_step_tool(step)
-    params = tool.params.from_plain(step.params)
-    return tool.predict(params, sizes.get(model.step, 0) if model else 0)
-
-
-def _seconds(project: Project, step: Step) -> float | None:
-    trace = _last(project, step)
-    return float(trace.made["seconds"]) if trace and "seconds" in trace.made else None
-
-
-def _last(project: Project, step: Step) -> Trace | None:
-    key = project.last.get(step.label)
-    return project.store.read_trace(key) if key is not None else None
+def foresee(
+    project: Project, steps: Iterable[Outlook], capacity: Capacity, *, keep: bool
+) -> Forecast:
+    """What a build of these steps comes to; `keep` says whether intermediates stay."""
+    coming = {view.id: view.coming for view in steps if view.coming}
+    passing = frozenset() if keep else between(project.plan)
+    return forecast(project.plan, coming, capacity, passing)
 
 
 def _reasons(project: Project, agenda: Agenda, id_: StepId, step: Step) -> list[Reason]:
     if id_ in agenda.traces:
         return [Reason("output-missing", "what it made is not here any more")]
-    last = _last(project, step)
+    last = last_trace(project, step)
     if last is None:
         if step.kind is Kind.FETCH:
             return [Reason("never-built", "was never brought here")]

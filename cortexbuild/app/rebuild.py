@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from ..core.agenda import Ready
 from ..core.digest import Tree
 from ..core.events import Emit
+from ..core.needs import UNBOUND, Capacity
 from ..core.plan import Goal
 from ..core.ports import Executor, Job, Store
 from ..core.step import Failure, Kind
 from .build import build
+from .estimates import schedule_of
 from .history import history
 from .project import Project
 
@@ -33,6 +35,7 @@ def rebuild(
     executor: Executor,
     job_of: Callable[[Ready], Job],
     emit: Emit,
+    capacity: Capacity = UNBOUND,
 ) -> Sequence[Rebuilt] | Failure:
     """Run every step below a goal in an empty store that has its sources, and compare.
 
@@ -41,7 +44,8 @@ def rebuild(
     before = history(project, goal)
     elsewhere = replace(project, store=scratch)
     agenda = elsewhere.agenda_to((goal.model, *goal.checks))
-    failed = build(agenda, executor, job_of, emit)
+    schedule = schedule_of(elsewhere, agenda, capacity)
+    failed = build(agenda, executor, job_of, emit, schedule=schedule)
     if failed:
         return next(iter(failed.values()))
     found = []

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.agenda import Agenda, Ready
@@ -14,10 +13,10 @@ from ..core.events import Emit, Said, StepChanged
 from ..core.lock import Settled
 from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
-from ..core.step import Failure, StepId, StepKey
+from ..core.step import Failure, StepKey
 from ..errors import StoreError
-from .build import AS_USUAL, After, build
 from .climb import Climb
+from .course import PLAIN, Builds, Course
 from .measured import problems_of
 from .project import Project
 from .provenance import statement
@@ -56,8 +55,8 @@ def sync(
     executor: Executor,
     job_of: Callable[[Ready], Job],
     emit: Emit,
+    course: Course = PLAIN,
     *,
-    after: After = AS_USUAL,
     prepare: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Build what must be built, judge it, and let the views show what is good.
@@ -65,36 +64,38 @@ def sync(
     `prepare` is called when there is something to build, before the first step of it runs.
     When the scope ends early, a target that is not complete is left out of the outcome.
     """
+    plan = project.plan
     for target in scope.targets:
-        for goal in project.plan.goals[target].rungs():
+        for goal in plan.goals[target].rungs():
             project.views.check_ours(target, goal.format)
     agenda = project.agenda(scope)
-    for id_ in project.plan.chain(project.plan.ends(scope)):
+    for id_ in plan.chain(plan.ends(scope)):
         if agenda.state(id_) in ("fresh", "unneeded"):
-            emit(StepChanged(id_, project.plan.steps[id_].label, "fresh"))
-    if agenda.unfinished():
-        prepare()
+            emit(StepChanged(id_, plan.steps[id_].label, "fresh"))
     climbs = [Climb(project, target) for target in scope.targets if scope.until is None]
     climbs = [climb for climb in climbs if climb.goal.otherwise is not None]
-    spared = _only_tried(project, scope, climbs)
-    run = partial(build, after=after)
-    failed = run(agenda, executor, job_of, emit, spared=spared)
+    builds = Builds(project, executor, job_of, emit, course)
+    if agenda.unfinished():
+        prepare()
+    agenda, failed = builds.build(agenda, scope, climbs)
     keys = {id_: trace.key for id_, trace in agenda.traces.items()}
-    ends = {target: (project.plan.goals[target], agenda) for target in scope.targets}
+    ends = {target: (plan.goals[target], agenda) for target in scope.targets}
 
-    for climb in climbs:
+    for number, climb in enumerate(climbs):
         made = agenda
         while climb.goal.otherwise is not None and (wrong := climb.wrong(made, failed)):
             climb.up(wrong)
             emit(Said(f"{climb.target}: {climb.said()}"))
-            made = project.agenda(Scope((climb.target,), rung=climb.rung))
-            failed |= run(made, executor, job_of, emit, spared=climb.own_steps())
+            rung = Scope((climb.target,), rung=climb.rung)
+            made, more = builds.build(project.agenda(rung), rung, climbs[number:])
+            failed |= more
             keys |= {id_: trace.key for id_, trace in made.traces.items()}
             ends[climb.target] = climb.goal, made
+    builds.finish()
 
     # What failed on a way that was left is of no matter, unless another target stands on it.
     stands = [id_ for goal, _ in ends.values() for id_ in (goal.model, *goal.checks)]
-    needed = frozenset(project.plan.chain(stands))
+    needed = frozenset(plan.chain(stands))
     failed = {id_: failure for id_, failure in failed.items() if id_ in needed}
 
     synced = [
@@ -103,21 +104,13 @@ def sync(
         if scope.until is None or made.is_done(goal)
     ]
     good = {one.target for one in synced if one.tree is not None and not one.wrong}
-    labels = {id_: step.label for id_, step in project.plan.steps.items()}
+    labels = {id_: step.label for id_, step in plan.steps.items()}
     return Outcome(
         synced,
         {labels[id_]: failure for id_, failure in failed.items()},
         {labels[id_]: key for id_, key in keys.items()},
         {climb.target: climb.settled() for climb in climbs if climb.target in good},
     )
-
-
-def _only_tried(project: Project, scope: Scope, climbs: Sequence[Climb]) -> frozenset[StepId]:
-    """Steps whose failure need not stop a build: targets that want them have other ways."""
-    climbing = {climb.target for climb in climbs}
-    others = tuple(target for target in scope.targets if target not in climbing)
-    needed = project.plan.chain(project.plan.ends(replace(scope, targets=others, force="")))
-    return frozenset().union(*(climb.own_steps() for climb in climbs)).difference(needed)
 
 
 def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:

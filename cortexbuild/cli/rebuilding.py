@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +18,7 @@ from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.storelock import store_lock
 from . import wire
+from .machine import capacity
 
 
 def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebuilt]:
@@ -32,13 +32,14 @@ def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebui
 
     with store_lock(store.root, "verify --rebuild", say), scratch(store.root) as folder:
         second = LocalStore(folder / "store")
-        executor = wire.open_executor(os.cpu_count() or 1, emit)
+        room = capacity(project.manifest.resources)
+        executor = wire.open_executor(room, emit)
         try:
             _lend_sources(project, goal, store, second)
             run = wire.new_run(store)
             beside = replace(project, store=second)
             job_of = partial(wire.job_of, beside, run, None, frozenset(), "compare")
-            found = rebuild(project, goal, second, executor, job_of, emit)
+            found = rebuild(project, goal, second, executor, job_of, emit, room)
         finally:
             executor.close()
             second.close()

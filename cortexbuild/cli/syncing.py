@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,29 +10,37 @@ from functools import partial
 from typing import Literal
 
 from ..app.build import After
-from ..app.explain import outlook
+from ..app.course import Course
+from ..app.explain import foresee, outlook
 from ..app.project import Project
 from ..app.ran import after as after_run
 from ..app.sync import Outcome
 from ..app.sync import sync as app_sync
+from ..core.digest import Digest
 from ..core.events import Event, Said, StepChanged
+from ..core.needs import Capacity
 from ..core.plan import Scope
 from ..errors import BuildFailed, StoreError
+from ..store.roots import root_of
 from ..store.storelock import store_lock
 from . import wire, words
 from .beside import keep_last, keep_run, read_lock, read_run, write_lock
+from .dropping import drop
+from .machine import capacity
 from .prune import note_root
 
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
     """How a sync is run: `jobs` at once, with `patience` in seconds for what another process
-    makes; what is run `again` is compared with what was kept, or replaces it."""
+    makes; what is run `again` is compared with what was kept, or replaces it. Intermediates are
+    kept if cortex.yaml and this say so."""
 
     jobs: int | None = None
     after: After = After()
     patience: float | None = None
     again: Literal["compare", "replace"] = "compare"
+    keep_intermediates: bool = True
 
 
 def run_sync(
@@ -43,7 +50,8 @@ def run_sync(
     options: SyncOptions = SyncOptions(),
 ) -> Outcome:
     """One sync with the real parts. What was pinned is locked first; the last keys are kept for
-    `why`, and what became of each step for `report`. No bytes go from the store meanwhile."""
+    `why`, and what became of each step for `report`. No bytes go from the store meanwhile, but
+    for intermediates of this sync that are not to be kept."""
     changes: list[StepChanged] = []
 
     def hear(event: Event) -> None:
@@ -58,8 +66,18 @@ def run_sync(
             write_lock(project.root, project.lock)
         note_root(project, {})
         run = wire.new_run(store)
-        executor = wire.open_executor(options.jobs or os.cpu_count() or 1, emit)
+        room = capacity(project.manifest.resources, options.jobs)
+        executor = wire.open_executor(room, emit)
         forced = project.plan.forced(scope)
+        keep = options.keep_intermediates and project.manifest.cache.keep_intermediates
+        held: set[Digest] = set()  # what was there before
+        let_go = partial(drop, store, root_of(store.root, project.root).name, held)
+
+        def prepare() -> None:
+            check_room(project, scope, room, keep=keep)
+            if not keep:
+                held.update(store.blobs())
+
         try:
             outcome = app_sync(
                 project,
@@ -67,8 +85,8 @@ def run_sync(
                 executor,
                 partial(wire.job_of, project, run, options.patience, forced, options.again),
                 hear,
-                after=options.after,
-                prepare=partial(check_room, project, scope),
+                Course(room, options.after, None if keep else let_go),
+                prepare=prepare,
             )
         finally:
             executor.close()
@@ -89,13 +107,15 @@ def keep_settled(project: Project, outcome: Outcome) -> None:
         write_lock(project.root, replace(lock, settled=settled))
 
 
-def check_room(project: Project, scope: Scope) -> None:
+def check_room(project: Project, scope: Scope, room: Capacity, *, keep: bool) -> None:
     """Raises StoreError when what will be brought and made does not fit on the disk.
 
-    What is downloaded and made is moved into the store and not copied, so nothing counts twice.
+    What is downloaded and made is moved into the store and not copied, so nothing counts twice;
+    and what does not `keep` until the end counts for as long as it does.
     """
     steps = [step for step in outlook(project, scope) if step.state != "fresh"]
-    needed, free = sum(step.size for step in steps), shutil.disk_usage(project.store.root).free
+    needed = foresee(project, steps, room, keep=keep).peak
+    free = shutil.disk_usage(project.store.root).free
     if needed > free:
         largest = max(steps, key=lambda step: step.size)
         raise StoreError(

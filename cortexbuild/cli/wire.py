@@ -16,6 +16,7 @@ from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.manifest import Manifest
+from ..core.needs import Capacity
 from ..core.planner import make_plan
 from ..core.ports import Job, Pull, Toolbox
 from ..core.step import StepId
@@ -32,6 +33,7 @@ from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
 from .beside import read_last, read_lock
+from .machine import children, memory
 from .recipes import Recipes
 from .yamlfile import read_yaml
 
@@ -117,13 +119,8 @@ class IndexedLooks:
         return facts
 
 
-def memory() -> int:
-    """This machine's memory in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def open_executor(jobs: int, tell: Callable[[Event], None]) -> LocalExecutor:
-    return LocalExecutor(jobs, tell)
+def open_executor(room: Capacity, tell: Callable[[Event], None]) -> LocalExecutor:
+    return LocalExecutor(room.jobs + room.net, children(room), tell)
 
 
 def new_run(store: LocalStore) -> Path:

@@ -113,7 +113,7 @@ def _addresses(value: Any) -> Any:
 
 
 class Cache(Entry):
-    """What is shared with other machines. Remotes are asked in this order.
+    """What is kept, and what is shared with other machines. Remotes are asked in this order.
 
     `salt` is part of every key: another one disowns all that was ever shared.
     """
@@ -124,6 +124,9 @@ class Cache(Entry):
         Field(strict=False, description="shared caches, asked in this order"),
     ] = ()
     salt: Annotated[str, Field(description="part of every key")] = ""
+    keep_intermediates: Annotated[
+        bool, Field(description="false: weights made on the way go when nothing needs them more")
+    ] = True
 
     @model_validator(mode="after")
     def _each_name_once(self) -> Self:

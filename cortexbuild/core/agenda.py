@@ -77,17 +77,20 @@ class Agenda:
         self._done: dict[StepId, bool] = {}  # and whether with bytes
         self._ran: set[StepId] = set()
         self._failed: set[StepId] = set()
+        self._lost: set[StepId] = set()  # made, and then not there
         self._ready: dict[StepId, Ready] = {}
-        for id_ in (*ends, *(id_ for id_ in plan.steps if id_ in forced)):
+        self._ends = tuple(ends)
+        for id_ in (*self._ends, *(id_ for id_ in plan.steps if id_ in forced)):
             self._want(id_, bytes_=True)
 
-    def take(self, count: int) -> Sequence[Ready]:
-        """Up to `count` steps that may start; they count as started."""
-        chosen = [self._ready[id_] for id_ in list(self._ready)[:count]]
-        for item in chosen:
-            del self._ready[item.id]
-            self._started.add(item.id)
-        return chosen
+    def ready(self) -> Sequence[Ready]:
+        """The steps that may start, those first that came to be ready first."""
+        return tuple(self._ready.values())
+
+    def start(self, id_: StepId) -> None:
+        """A step that is ready counts as started."""
+        del self._ready[id_]
+        self._started.add(id_)
 
     def finish(self, id_: StepId, trace: Trace) -> None:
         """A started step succeeded; what waited for it is looked at again."""
@@ -99,7 +102,13 @@ class Agenda:
             return
         self.keys[id_] = trace.key
         before = self._trees.get(id_)
-        self._settle(id_, trace, here=True)
+        # A file of it may have gone while it was made, as a part of what was let go then.
+        if id_ not in self._lost and not self._is_here(trace.tree):
+            self._lost.add(id_)
+            self._trees[id_] = trace.tree
+            self._look_and_want(id_)
+        else:
+            self._settle(id_, trace, here=True)
         if before is not None and before != trace.tree:
             self._look_again_after(id_)
 
@@ -110,8 +119,9 @@ class Agenda:
         self._look_and_want(id_)
 
     def fail(self, id_: StepId) -> None:
-        """A started step failed; nothing that needs it will become ready."""
+        """A step failed, or cannot start; nothing that needs it will become ready."""
         self._end(id_)
+        self._ready.pop(id_, None)
         self._failed.add(id_)
 
     def state(self, id_: StepId) -> State:
@@ -134,6 +144,25 @@ class Agenda:
 
     def is_done(self, goal: Goal) -> bool:
         return all(self._done.get(id_) for id_ in (goal.model, *goal.checks))
+
+    def needed(self) -> Set[StepId]:
+        """Steps whose bytes this build is for, or will read yet. Of what failed the inputs are
+        needed too: it will be tried again, by another build."""
+        needed = set(self._ends)
+        for id_ in reversed(list(self.plan.steps)):
+            bytes_ = self._done.get(id_)
+            if id_ in self._wanted and (bytes_ is None or (not bytes_ and id_ in needed)):
+                inputs = self.plan.steps[id_].inputs.values()
+                needed |= {item.step for item in inputs if item.reads}
+        return needed
+
+    def has_bytes(self, id_: StepId) -> bool:
+        return bool(self._done.get(id_))
+
+    def look_at_bytes(self, id_: StepId) -> None:
+        """The bytes of a step that is done, and that nothing needs, may be here no more."""
+        if self._done.get(id_) and not self._is_here(self._trees[id_]):
+            self._done[id_] = self._wanted[id_] = False
 
     def has_run(self, id_: StepId) -> bool:
         return id_ in self._ran

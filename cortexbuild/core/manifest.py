@@ -110,12 +110,14 @@ class Policy(Entry):
 
 
 class Resources(Entry):
-    """What there is to run models on, where it is not this machine that tells."""
+    """What there is to build models with and to run them in, where this machine does not tell."""
 
     memory: Annotated[
         Bytes | None,
-        Field(description="to run a model in, such as `8GiB`; left out, this machine's"),
+        Field(description="of all steps that run at once, such as `12GiB`; and to run a model in"),
     ] = None
+    jobs: Annotated[int | None, Field(ge=1, description="steps at once, beside downloads")] = None
+    gpu: Annotated[int | None, Field(ge=0, description="steps at once that use one")] = None
 
 
 class Licenses(Entry):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from .address import Address
 from .digest import Digest, File, Plain, Tree
 from .lock import Pinned
+from .needs import PROCESS, TellNeeds, holding
 from .step import Failure, Ingredients, Kind, Step, StepId, StepKey, Trace
 
 if TYPE_CHECKING:
@@ -72,8 +73,10 @@ class Tool:
     are patterns of the files it looks at, by role. `wants` are roles beside `model`: those
     of `core/roles.py`, and names of tools that measure, for what these find. `engine` gives the
     versions of what it calls, and raises ToolError when that is not installed. `predict`
-    estimates the bytes of its output from those of its input. `check` raises
-    UsageError for a source that it would fail on, as far as its facts (`core/lock.py`) tell.
+    estimates the bytes of its output from those of its input, and `needs` what it takes while it
+    runs from those of each input; both decide when and where it runs, and nothing of what it
+    makes. `check` raises UsageError for a source that it would fail on, as far as its facts
+    (`core/lock.py`) tell.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Tool:
     wants: tuple[str, ...] = ()
     engine: Callable[[], Mapping[str, str]] = dict
     predict: Callable[[Any, int], int] = lambda _, size: size
+    needs: TellNeeds = holding(PROCESS, 1)
     determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
     bridge: bool = False
     check: Callable[[Mapping[str, Plain]], None] = lambda _: None

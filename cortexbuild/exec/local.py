@@ -49,11 +49,12 @@ class _Child:
 
 
 class LocalExecutor:
-    """At most `slots` jobs at once. `tell` hears of progress while `wait` waits."""
+    """At most `slots` jobs at once. No more than `most` children are kept when they are idle.
+    `tell` hears of progress while `wait` waits."""
 
-    def __init__(self, slots: int, tell: Callable[[Event], None]) -> None:
-        self._slots, self._tell = slots, tell
-        self._children: list[_Child] = []
+    def __init__(self, slots: int, most: int, tell: Callable[[Event], None]) -> None:
+        self._slots, self._most, self._tell = slots, most, tell
+        self._children: list[_Child] = []  # the one that was used last stands last
 
     def free(self) -> int:
         return self._slots - sum(1 for child in self._children if child.job is not None)
@@ -61,6 +62,8 @@ class LocalExecutor:
     def start(self, job: Job) -> None:
         child = self._child_for(_engine_of(job))
         child.job, child.jobs = job, child.jobs + 1
+        self._children.remove(child)
+        self._children.append(child)
         try:
             child.pipe.send(job)
         except OSError:  # it died while idle: `wait` will see the closed pipe
@@ -103,7 +106,7 @@ class LocalExecutor:
         for child in idle:
             if child.engine == engine and child.process.poll() is None:
                 return child
-        if len(self._children) >= self._slots:
+        if idle and len(self._children) >= self._most:
             self._end(idle[0])
         self._children.append(_start_child(engine))
         return self._children[-1]

@@ -100,8 +100,12 @@ class Blobs:
 
     def set_aside(self, digest: Digest) -> None:
         """Take a file that was found wrong out of the store."""
-        self._whole.discard(digest)
         self.quarantine(self.blob(digest))
+        self.forget(digest)
+
+    def forget(self, digest: Digest) -> None:
+        """Believe no more that a file is here."""
+        self._whole.discard(digest)
         self.index.forget_blob(digest)
 
     def blobs(self) -> Iterator[Digest]:

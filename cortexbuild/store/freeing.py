@@ -1,7 +1,7 @@
 """Taking bytes out of the store. Killed at any point, it leaves a store that is right: a file is
 there whole or not at all, and a record without its bytes is a record still.
 
-Only for who holds the store lock alone.
+Only for who holds the store lock alone, if only for now.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def free_folders(store: LocalStore, folders: Mapping[Digest, Iterable[Digest]]) 
 
 def free_files(store: LocalStore, digests: Iterable[Digest]) -> None:
     for digest in digests:
+        store.forget(digest)
         store.blob(digest).unlink(missing_ok=True)
-        store.index.forget_blob(digest)
 
 
 def forget_traces(store: LocalStore, keys: Iterable[StepKey]) -> None:

@@ -2,7 +2,8 @@
 
 A lock on one file, shared by the many and exclusive for the one. It dies with its process. Each
 holder has a file of its own beside it, locked too, that says who it is; one that nobody holds
-was left by a process that was killed.
+was left by a process that was killed. One of the many may take bytes away, too, while there is
+no other: who comes signs at a door, and that is shut meanwhile.
 """
 
 from __future__ import annotations
@@ -44,6 +45,19 @@ def store_lock(
         os.close(handle)
 
 
+@contextmanager
+def alone_for_now(root: Path) -> Iterator[bool]:
+    """For who holds the lock with others: whether there is no other, and if so none will be until
+    this ends."""
+    with _door(root) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = len(holders(root)) == 1
+        except BlockingIOError:  # somebody comes
+            alone = False
+        yield alone
+
+
 def holders(root: Path) -> list[str]:
     """Who holds the lock now, as a person reads it."""
     found = []
@@ -64,13 +78,24 @@ def _signed(root: Path, command: str) -> Iterator[None]:
     path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
     handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        holder = {"pid": os.getpid(), "host": socket.gethostname()}
-        holder["what"] = f"{command}, since {time.strftime('%H:%M')}"
-        os.pwrite(handle, json.dumps(holder).encode(), 0)
+        with _door(root) as door:
+            fcntl.flock(door, fcntl.LOCK_SH)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            holder = {"pid": os.getpid(), "host": socket.gethostname()}
+            holder["what"] = f"{command}, since {time.strftime('%H:%M')}"
+            os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield
     finally:
         path.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def _door(root: Path) -> Iterator[int]:
+    handle = os.open(root / "locks" / "door.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        yield handle
+    finally:
         os.close(handle)
 
 

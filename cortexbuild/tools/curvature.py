@@ -15,6 +15,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ..core.digest import Plain
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -102,5 +103,6 @@ TOOLS = (
         "curvature", Kind.MEASURE, CurvatureParams, measure, revision=1,
         accepts=("safetensors",), makes="curvature", wants=("calibration",), engine=engine,
         check=no_mixture, predict=lambda _params, size: size // 1000, determinism="best-effort",
+        needs=holding(700 * MIB, 7.5),
     ),
 )  # fmt: skip

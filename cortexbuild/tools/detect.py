@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..core.needs import PROCESS, Needs
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -40,5 +41,8 @@ def _place(folder: Path) -> Path:
 
 
 TOOLS = (
-    Tool("detect", Kind.DETECT, DetectParams, detect, revision=2, accepts=FORMATS, makes="facts"),
-)
+    Tool(
+        "detect", Kind.DETECT, DetectParams, detect, revision=2, accepts=FORMATS, makes="facts",
+        predict=lambda _params, _size: 1000, needs=lambda _params, _sizes: Needs(PROCESS),
+    ),
+)  # fmt: skip

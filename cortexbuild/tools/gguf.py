@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
+from ..core.needs import MIB, streaming
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -29,6 +30,9 @@ from ..runtimes.llama_library import gguf_file, library
 from .toolchain import run_converter
 
 NAME = "model.gguf"
+QUANTIZER_NEEDS = streaming(100 * MIB, 3)
+"""Of llama.cpp's quantizer: a tensor as it is, in 32 bits, and packed."""
+
 UNQUANTIZED = {"F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"}
 """Weights in full precision, and the tables that some models have beside them."""
 
@@ -192,10 +196,11 @@ TOOLS = (
     Tool(
         "gguf", Kind.CONVERT, ConvertParams, convert, revision=1,
         accepts=("safetensors",), makes="gguf", wants=("facts", "toolchain"),
-        engine=_convert_engine, predict=_converted_size,
+        engine=_convert_engine, predict=_converted_size, needs=streaming(450 * MIB, 3),
     ),
     Tool(
         "gguf", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("gguf",), makes="gguf", engine=engine, predict=_quantized_size,
+        needs=QUANTIZER_NEEDS,
     ),
 )  # fmt: skip

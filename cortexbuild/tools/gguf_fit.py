@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..formats.fitting import FitParams, predicted_bytes, weight_budget
-from .gguf import NAME, QuantizeType, engine, quantize_file, refuse_quantized
+from .gguf import NAME, QUANTIZER_NEEDS, QuantizeType, engine, quantize_file, refuse_quantized
 
 
 class GgufFitParams(FitParams):
@@ -52,6 +52,6 @@ TOOLS = (
     Tool(
         "gguf-fit", Kind.QUANTIZE, GgufFitParams, fit, revision=1,
         accepts=("gguf",), makes="gguf", wants=("gguf-sensitivity", "curvature"), engine=engine,
-        predict=predicted_bytes, determinism="best-effort",
+        predict=predicted_bytes, determinism="best-effort", needs=QUANTIZER_NEEDS,
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -31,5 +32,6 @@ TOOLS = (
         "gguf-sensitivity", Kind.MEASURE, SensitivityParams, measure, revision=1,
         accepts=("gguf",), makes="sensitivity", wants=("curvature",), engine=engine,
         predict=lambda _params, _size: 1 << 20, determinism="best-effort",
+        needs=holding(100 * MIB, 1),
     ),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -53,6 +54,6 @@ TOOLS = (
     Tool(
         "int4", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int4", wants=("facts",), engine=engine, predict=_size,
-        check=no_mixture,
+        check=no_mixture, needs=holding(450 * MIB, 1.5),
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.digest import Plain
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -192,6 +193,6 @@ TOOLS = (
     Tool(
         "int8", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int8", wants=("facts",), engine=engine, predict=_size,
-        check=no_mixture,
+        check=no_mixture, needs=holding(450 * MIB, 2),
     ),
 )  # fmt: skip

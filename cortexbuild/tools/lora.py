@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from pydantic import Field
 
+from ..core.needs import MIB, streaming
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -134,5 +135,6 @@ TOOLS = (
     Tool(
         "lora", Kind.CONVERT, MergeParams, merge, revision=1,
         accepts=("safetensors",), makes="safetensors", wants=("facts", "adapters"), engine=engine,
+        needs=streaming(300 * MIB, 8),
     ),
 )  # fmt: skip

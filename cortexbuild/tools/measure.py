@@ -16,6 +16,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
+from ..core.needs import MIB, TellNeeds, holding
 from ..core.params import Params
 from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
@@ -188,21 +189,24 @@ def _tool(
     run: Callable[[Run, MeasureParams], None],
     accepts: tuple[str, ...],
     engine: Callable[[], Mapping[str, str]],
+    needs: TellNeeds,
     more: tuple[str, ...] = (),
 ) -> Tool:
     return Tool(
         "measure", Kind.VALIDATE, MeasureParams, run, revision=3,
         accepts=accepts, makes="measures", wants=("source", "text", "reference"),
         reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
-        predict=lambda _params, _size: 1000, determinism="best-effort",
+        predict=lambda _params, _size: 1000, determinism="best-effort", needs=needs,
     )  # fmt: skip
 
 
 TOOLS = (
-    _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine),
+    _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine, holding(500 * MIB, 1, 2.5, gpu=1)),
     # A GGUF has no config.json, which may be what names the class of the source's tokenizer.
-    _tool(measure_gguf, ("gguf", "gguf-*"), _gguf_engine, ("config.json",)),
-    _tool(measure_torch, ("safetensors",), _torch_engine),
-    _tool(measure_torch, ("int8", "torchao-8bit"), _int8_engine),
-    _tool(measure_torch, ("int4", "bnb-nf4"), _int4_engine),
+    _tool(
+        measure_gguf, ("gguf", "gguf-*"), _gguf_engine, holding(400 * MIB, 1.5), ("config.json",)
+    ),
+    _tool(measure_torch, ("safetensors",), _torch_engine, holding(500 * MIB, 1, 2.5)),
+    _tool(measure_torch, ("int8", "torchao-8bit"), _int8_engine, holding(500 * MIB, 1, 3)),
+    _tool(measure_torch, ("int4", "bnb-nf4"), _int4_engine, holding(500 * MIB, 1, 3)),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
 
 from pydantic import Field
 
+from ..core.needs import GIB, MIB, bounded
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
     from ..streaming.models import Change
 
+MEMORY = GIB
+"""Bytes of weights that are held at once."""
+
+NEEDS = bounded(300 * MIB, MEMORY, gpu=1)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json")
 
 
@@ -183,15 +188,15 @@ def _quantized_size(params: QuantizeParams, size: int) -> int:
 TOOLS = (
     Tool(
         "mlx", Kind.CONVERT, ConvertParams, convert, revision=2,
-        accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
+        accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine, needs=NEEDS,
     ),
     Tool(
         "mlx", Kind.QUANTIZE, QuantizeSourceParams, quantize_source, revision=2,
         accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
-        predict=_quantized_size,
+        predict=_quantized_size, needs=NEEDS,
     ),
     Tool(
         "mlx", Kind.QUANTIZE, QuantizeParams, quantize, revision=2,
-        accepts=("mlx",), makes="mlx", engine=engine, predict=_quantized_size,
+        accepts=("mlx",), makes="mlx", engine=engine, predict=_quantized_size, needs=NEEDS,
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ..core.needs import MIB, holding
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
@@ -60,5 +61,6 @@ TOOLS = (
         "mlx-fit", Kind.QUANTIZE, MlxFitParams, fit, revision=2,
         accepts=("mlx",), makes="mlx", wants=("mlx-sensitivity", "curvature", "calibration"),
         engine=engine, predict=predicted_bytes, determinism="best-effort",
+        needs=holding(850 * MIB, 2.5, gpu=1),
     ),
 )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -29,5 +30,6 @@ TOOLS = (
         "mlx-sensitivity", Kind.MEASURE, SensitivityParams, measure, revision=1,
         accepts=("mlx",), makes="sensitivity", wants=("curvature",), engine=engine,
         predict=lambda _params, _size: 1 << 20, determinism="best-effort",
+        needs=holding(300 * MIB, 1.2, gpu=1),
     ),
 )  # fmt: skip

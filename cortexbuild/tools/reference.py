@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
+from ..core.needs import MIB, TellNeeds, holding
 from ..core.params import Params
 from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
@@ -55,19 +56,20 @@ def _torch_engine() -> Mapping[str, str]:
 
 
 def _tool(
-    accepts: tuple[str, ...], format_: str, engine: Callable[[], Mapping[str, str]], **more: Any
-) -> Tool:
+    accepts: tuple[str, ...], format_: str, engine: Callable[[], Mapping[str, str]],
+    needs: TellNeeds,
+) -> Tool:  # fmt: skip
     return Tool(
         "reference", Kind.MEASURE, ReferenceParams, _refer(format_), revision=1,
         accepts=accepts, makes="reference", wants=("text", "adapters"), engine=engine,
-        predict=lambda _params, _size: 32 << 20, determinism="best-effort", **more,
+        predict=lambda _params, _size: 32 << 20, determinism="best-effort", needs=needs,
     )  # fmt: skip
 
 
 TOOLS = (
-    _tool(("safetensors",), "safetensors", _torch_engine),
-    _tool(("mlx", "mlx-*"), "mlx", mlx.engine),
-    _tool(("gguf", "gguf-*"), "gguf", gguf.engine),
-    _tool(("int8", "torchao-8bit"), "int8", int8.engine),
-    _tool(("int4", "bnb-nf4"), "int4", int4.engine),
+    _tool(("safetensors",), "safetensors", _torch_engine, holding(450 * MIB, 3.5)),
+    _tool(("mlx", "mlx-*"), "mlx", mlx.engine, holding(500 * MIB, 5, gpu=1)),
+    _tool(("gguf", "gguf-*"), "gguf", gguf.engine, holding(400 * MIB, 1.5)),
+    _tool(("int8", "torchao-8bit"), "int8", int8.engine, holding(500 * MIB, 7)),
+    _tool(("int4", "bnb-nf4"), "int4", int4.engine, holding(500 * MIB, 12)),
 )

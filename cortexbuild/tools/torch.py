@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -195,5 +196,6 @@ TOOLS = (
     Tool(
         "torch", Kind.CONVERT, ConvertParams, convert, revision=1,
         accepts=("pytorch",), makes="safetensors", wants=("facts",), engine=engine, bridge=True,
+        needs=holding(300 * MIB, 1),
     ),
 )  # fmt: skip

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
+from ..core.needs import MIB, streaming
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ..formats.safetensors_tensors import Stored
 
 GGUF_FILE = "model.gguf"
+NEEDS = streaming(150 * MIB, 6)
 _MLX = {"format": "mlx"}
 _REQUANTIZE = "use a recipe that converts with `unpack`, then with `mlx`, and then quantizes"
 
@@ -178,16 +180,16 @@ TOOLS = (
     Tool(
         "transcode", Kind.CONVERT, ToMlxParams, gguf_to_mlx, revision=2,
         accepts=("gguf-q4_0", "gguf-q4_1", "gguf-q8_0"), makes="mlx", wants=("facts",),
-        engine=engine, predict=lambda _, size: int(size * 5 / 4.5),
+        engine=engine, predict=lambda _, size: int(size * 5 / 4.5), needs=NEEDS,
     ),
     Tool(
         "transcode", Kind.CONVERT, ToMlxParams, zero_pointed_to_mlx, revision=2,
         accepts=("gptq", "gptq-2bit", "gptq-4bit", "gptq-8bit", "awq", "awq-4bit"), makes="mlx",
-        wants=("facts",), predict=lambda _, size: int(size * 1.1),
+        wants=("facts",), predict=lambda _, size: int(size * 1.1), needs=NEEDS,
     ),
     Tool(
         "transcode", Kind.CONVERT, ToGgufParams, mlx_to_gguf, revision=1,
         accepts=("mlx-4bit",), makes="gguf", wants=("facts",), engine=engine,
-        predict=lambda _, size: int(size * 5 / 4.5),
+        predict=lambda _, size: int(size * 5 / 4.5), needs=NEEDS,
     ),
 )  # fmt: skip

@@ -28,13 +28,14 @@ steps:
 def tight(space, monkeypatch):
     """A project in which a model that is not too small fits in INT4 only."""
     monkeypatch.setattr(policy, "TOO_SMALL_FOR_INT4", 0)
+    for bits in ("PLAIN_NEEDS", "INT8_NEEDS"):
+        monkeypatch.setattr(policy, bits, 1 << 60)
     monkeypatch.setenv("CORTEX_HOME", str(space.home))
     monkeypatch.setenv("PYTHONPATH", f"{PLUGIN}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     monkeypatch.syspath_prepend(PLUGIN)
-    weights = (space.root / "weights" / "model.safetensors").stat().st_size
     space.write(
         "cortex.yaml",
-        f"schema: 1\nresources: {{memory: {weights}}}\nmodels:\n  m:\n    source: path:weights\n"
+        "schema: 1\nmodels:\n  m:\n    source: path:weights\n"
         "    targets: {t: {recipe: auto-int}, u: {recipe: short}}\n",
     )
     space.write("recipes/int8.yaml", RECIPE.format(name="int8", keep=8, fail="", longest=99))

@@ -112,10 +112,11 @@ def test_a_sync_of_one_target_forgets_no_failure_of_another(space, report):
 
 def test_a_target_that_fell_back_says_from_what(space, report, monkeypatch):
     monkeypatch.setattr(policy, "TOO_SMALL_FOR_INT4", 0)
-    weights = (space.root / "weights" / "model.safetensors").stat().st_size
+    for bits in ("PLAIN_NEEDS", "INT8_NEEDS"):
+        monkeypatch.setattr(policy, bits, 1 << 60)
     space.write(
         "cortex.yaml",
-        f"schema: 1\nresources: {{memory: {weights}}}\nmodels:\n  m:\n    source: path:weights\n"
+        "schema: 1\nmodels:\n  m:\n    source: path:weights\n"
         "    targets: {t: {recipe: auto-int}}\n",
     )
     bad = RECIPE.replace("keep: 4", "keep: 5, fail: raise")

@@ -28,7 +28,7 @@ def store(tmp_path, monkeypatch):
 @pytest.fixture(params=["local"])
 def executor(request):
     told = []
-    made = LocalExecutor(2, told.append)
+    made = LocalExecutor(2, 2, told.append)
     made.told = told
     yield made
     made.close()
@@ -46,7 +46,7 @@ def jobs_of(store, tmp_path, *labels):
         step = fetch_step(f"path:{label}", folder)
         plan = text_plan(step)
         agenda = Agenda(plan, plan.steps, store.trace, store.has_tree)
-        (ready,) = agenda.take(1)
+        (ready,) = agenda.ready()
         log = str(tmp_path / f"{label}.log")
         jobs.append(
             Job(
@@ -112,7 +112,7 @@ def test_progress_is_told_while_one_waits(executor, store, tmp_path):
 
 
 def test_warm_children_are_used_again_and_of_another_engine_are_replaced(store, tmp_path):
-    executor = LocalExecutor(1, lambda event: None)
+    executor = LocalExecutor(1, 1, lambda event: None)
     try:
         for job in jobs_of(store, tmp_path, "a", "b"):
             executor.start(job)
@@ -123,6 +123,33 @@ def test_warm_children_are_used_again_and_of_another_engine_are_replaced(store, 
         executor.start(job)
         executor.wait()
         assert executor._children[0].process.pid == first
+    finally:
+        executor.close()
+
+
+def alternate(executor, jobs, engines):
+    """Run the jobs with these engines in turn; the processes that ran them."""
+    ran = []
+    for job, engine in zip(jobs, engines, strict=True):
+        # What a step of an engine needs is loaded by its child at first: here it is nothing.
+        tool = replace(job.step.tool, engine={engine: "1"})
+        executor.start(replace(job, step=replace(job.step, kind=Kind.DETECT, tool=tool)))
+        ran.append(next(c.process.pid for c in executor._children if c.job is not None))
+        executor.wait()
+    return ran
+
+
+def test_children_of_engines_that_alternate_stay_warm_and_the_one_unused_longest_goes(
+    store, tmp_path
+):
+    executor = LocalExecutor(1, 2, lambda event: None)
+    try:
+        jobs = jobs_of(store, tmp_path, *"abcdefg")
+        ran = alternate(executor, jobs[:4], ["mlx", "torch", "mlx", "torch"])
+        assert ran[:2] == ran[2:], "a child was started again"
+        _, torch, mlx = alternate(executor, jobs[4:], ["gguf", "torch", "mlx"])
+        assert torch == ran[1] and mlx not in ran, "mlx had been unused for longest"
+        assert len(executor._children) == 2
     finally:
         executor.close()
 

@@ -12,6 +12,7 @@ import signal
 import time
 from pathlib import Path
 
+from cortexbuild.core.needs import GIB, PROCESS, Needs
 from cortexbuild.core.params import Params
 from cortexbuild.core.ports import Run, Tool
 from cortexbuild.core.step import Kind
@@ -23,6 +24,7 @@ class JoinParams(Params):
 
 
 class CutParams(Params):
+    gibibytes: int = 0  # of memory, that it says it needs
     keep: int = 4
     sleep: float = 0.0
     fail: str = ""
@@ -81,6 +83,7 @@ def version() -> dict[str, str]:
 TOOLS = (
     Tool("text", Kind.CONVERT, JoinParams, join, 1, ("safetensors",), "text",
          reads={"model": ("config.json",)}, wants=("facts",), engine=version),
-    Tool("text", Kind.QUANTIZE, CutParams, cut, 1, ("text",), "text", engine=version),
+    Tool("text", Kind.QUANTIZE, CutParams, cut, 1, ("text",), "text", engine=version,
+         needs=lambda params, _: Needs(PROCESS + params.gibibytes * GIB)),
     Tool("text", Kind.VALIDATE, CheckParams, check, 1, ("text",), "measures", engine=version),
 )  # fmt: skip

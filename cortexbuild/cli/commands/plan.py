@@ -9,13 +9,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from ...app.explain import Outlook, outlook
+from ...app.explain import Outlook, foresee, outlook
 from ...app.fitted import Fitted, fitted
 from ...app.project import Project
 from ...core.digest import Tree
+from ...core.forecast import Forecast
+from ...core.needs import Capacity
 from ...core.plan import Scope
+from ...core.schedule import misfit
 from ...core.step import Kind
 from .. import words
+from ..machine import capacity
 from ..sharing import Sharing, share
 from .command import (
     Command,
@@ -55,13 +59,15 @@ NOTHING = 1e-9
 STATES = {"fresh": "fresh", "remote": "in a remote", "will-run": "will run", "may-run": "may run"}
 
 
-def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
+def show_plan(project: Project, scope: Scope, *, as_json: bool, keep: bool = True) -> int:
+    """`keep` is as the command line says it of intermediates; cortex.yaml may say otherwise."""
     steps, targets = outlook(project, scope), scope.targets
-    needed = sum(step.size for step in steps if step.state != "fresh")
+    room = capacity(project.manifest.resources)
+    coming = foresee(project, steps, room, keep=keep and project.manifest.cache.keep_intermediates)
     counts = Counter[str](step.state for step in steps)
     fits = {name: fitted(project, project.plan.goals[name]) for name in targets}
     if as_json:
-        _print_plan(project, steps, counts, needed, fits)
+        _print_plan(project, steps, counts, (coming, room), fits)
         return 0
     said = ", ".join(f"{counts[state]} {word}" for state, word in STATES.items() if counts[state])
     print(f"{words.count(len(targets), 'target')}, {words.count(len(steps), 'step')}: {said}")
@@ -80,9 +86,23 @@ def show_plan(project: Project, scope: Scope, *, as_json: bool) -> int:
         for row in rows:
             cells = [row[0].ljust(widths[0]), row[1].ljust(widths[1]), row[2].rjust(widths[2])]
             print("  ".join([*cells, row[3]]))
-        free = shutil.disk_usage(_existing(project)).free
-        print(f"\nwrites about {words.size(needed)} ({words.size(free)} free)")
+        _print_needs(project, steps, coming, room)
     return 0
+
+
+def _print_needs(
+    project: Project, steps: Sequence[Outlook], coming: Forecast, room: Capacity
+) -> None:
+    free = shutil.disk_usage(_existing(project)).free
+    at_once = f", {words.size(coming.peak)} at once" if coming.peak < coming.written else ""
+    print(f"\nwrites about {words.size(coming.written)}{at_once} ({words.size(free)} free)")
+    runs = [(step, step.coming.needs) for step in steps if step.coming]
+    largest, needs = max(runs, key=lambda run: run[1].memory)
+    total = f"{words.size(room.memory)} of memory"
+    print(f"{largest.step.label} takes the most of {total}, about {words.size(needs.memory)}")
+    for step, needs in runs:
+        if failure := misfit(needs, room):
+            print(f"  {step.step.label}: {failure.message}")
 
 
 def _print_fits(fits: Mapping[str, Fitted | None]) -> None:
@@ -124,7 +144,7 @@ def _print_plan(
     project: Project,
     steps: Sequence[Outlook],
     counts: Counter[str],
-    needed: int,
+    needs: tuple[Forecast, Capacity],
     fits: Mapping[str, Fitted | None],
 ) -> None:
     labels = {step.id: step.step.label for step in steps}
@@ -144,6 +164,7 @@ def _print_plan(
             "cache": {"local": step.here, "remote": step.state == "remote" or None},
             "seconds_estimate": step.seconds,
             "pool": "net" if step.step.kind is Kind.FETCH else "cpu",
+            "needs": asdict(step.coming.needs) if step.coming else None,
         }
         for step in steps
     ]
@@ -153,7 +174,10 @@ def _print_plan(
         "will_run": counts["will-run"],
         "may_run": counts["may-run"],
     }
-    disk = {"needed": needed, "free": shutil.disk_usage(_existing(project)).free}
+    coming, room = needs
+    free = shutil.disk_usage(_existing(project)).free
+    disk = {"needed": coming.written, "at_once": coming.peak, "free": free}
+    memory = {"at_once": coming.memory, "limit": room.memory}
     targets = [
         {
             "target": name,
@@ -162,7 +186,13 @@ def _print_plan(
         }
         for name, found in fits.items()
     ]
-    fields = {"summary": summary, "targets": targets, "steps": listed, "disk": disk}
+    fields = {
+        "summary": summary,
+        "targets": targets,
+        "steps": listed,
+        "disk": disk,
+        "memory": memory,
+    }
     print_json("plan/1", fields)
 
 

@@ -51,6 +51,10 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add_json(parser)
     parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
+    parser.add_argument(
+        "--no-intermediates", action="store_true",
+        help="let go of weights made on the way as soon as nothing needs them",
+    )  # fmt: skip
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     parser.add_argument(
         "--prune", action="store_true",
@@ -103,7 +107,7 @@ def _sync(args: argparse.Namespace) -> int:
             print(f"{LOCK} would have  {change.sign} {change.name}", file=sys.stderr)
         for view in prunable(project) if args.prune else ():
             print(f"would be taken away  {view}", file=sys.stderr)
-        return show_plan(project, scope, as_json=args.json)
+        return show_plan(project, scope, as_json=args.json, keep=not args.no_intermediates)
     return _build(args, project, scope)
 
 
@@ -129,6 +133,7 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
             After(args.after_failure, "fail" if args.require_remote else "build"),
             args.lock_timeout,
             "replace" if args.replace else "compare",
+            keep_intermediates=not args.no_intermediates,
         )
         outcome = run_sync(project, scope, emit, options)
         told = push_good(project, scope.targets, writing, sharing, emit) if writing else []
