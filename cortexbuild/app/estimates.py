@@ -93,7 +93,7 @@ def schedule_of(project: Project, agenda: Agenda, capacity: Capacity) -> Schedul
 
     @cache
     def ways_from() -> Mapping[StepId, float]:
-        return ways(project.plan, {id_: foreseen[id_].seconds for id_ in foreseen})
+        return ways(project.plan, {id_: one.seconds for id_, one in foreseen.items()})
 
     certain, too_large = will_run(project, agenda), dict[StepId, Failure]()
     for id_ in agenda.unfinished():

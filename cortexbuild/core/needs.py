@@ -31,7 +31,8 @@ class Needs:
 @dataclass(frozen=True, slots=True)
 class Capacity:
     """What all steps that run at once may take together. With no `gpu` there is none to share,
-    and what would use one does without."""
+    and what would use one does without; and more of a thing than there is nobody can have, but
+    for memory."""
 
     memory: int = 1 << 62
     jobs: int = 1 << 20
@@ -39,19 +40,19 @@ class Capacity:
     net: int = 4
 
     def without(self, taken: Needs) -> Capacity:
-        """What is left beside; less than nothing where it was not there."""
-        gpu = self.gpu - min(taken.gpu, self.gpu)
+        """What is left beside; less than nothing of a memory that is kept free."""
         jobs = self.jobs - min(taken.cores, self.jobs)
-        return Capacity(self.memory - taken.memory, jobs, gpu, self.net - taken.net)
+        gpu = self.gpu - min(taken.gpu, self.gpu)
+        net = self.net - min(taken.net, self.net)
+        return Capacity(self.memory - taken.memory, jobs, gpu, net)
 
     def can_take(self, needs: Needs, whole: Capacity) -> bool:
-        """Whether this, a part of `whole`, is enough. More cores or accelerators than there are
-        at all, nothing can have."""
+        """Whether this, what is left of `whole`, is enough."""
         return (
             needs.memory <= self.memory
             and min(needs.cores, whole.jobs) <= self.jobs
             and min(needs.gpu, whole.gpu) <= self.gpu
-            and needs.net <= self.net
+            and min(needs.net, whole.net) <= self.net
         )
 
 

@@ -104,3 +104,23 @@ def test_what_another_way_may_need_stays_until_it_is_known(data):
     world = Counting(plan, data, sizes)
     assert world.build(later=frozenset({f16})) == {}
     assert world.is_here(world.tree(f16))
+
+
+class Racing(World):
+    """A world in which a file of what was just made goes, once, as part of something else."""
+
+    def wait(self):
+        done = super().wait()
+        if self.ran.count(done.id) == 1 and self.plan.steps[done.id].tree is None:
+            self.bytes -= {file.digest for file in done.outcome.tree.files[:1]}
+        return done
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_what_is_gone_when_its_step_ends_is_made_again(data):
+    plan, f16, _ = family(2)
+    world = Racing(plan, data)
+    assert world.build() == {}
+    assert world.ran.count(f16) == 2
+    assert all(world.is_here(world.agenda_now.tree(goal.model)) for goal in plan.goals.values())

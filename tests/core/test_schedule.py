@@ -38,7 +38,7 @@ def within(running, capacity):
     assert sum(n.memory for n in running) <= capacity.memory
     assert sum(min(n.cores, capacity.jobs) for n in running) <= capacity.jobs
     assert sum(min(n.gpu, capacity.gpu) for n in running) <= capacity.gpu
-    assert sum(n.net for n in running) <= capacity.net
+    assert sum(min(n.net, capacity.net) for n in running) <= capacity.net
 
 
 def would_fit(new, running, capacity):
@@ -187,7 +187,7 @@ def test_a_fetch_needs_no_job_and_an_accelerator_that_is_not_there_nobody():
         (Capacity(jobs=1), {"work", "fetch"}),
         (Capacity(jobs=2), {"work", "fetch", "more"}),
         (Capacity(jobs=2, gpu=1), {"work", "fetch"}),
-        (Capacity(jobs=2, net=0), {"work", "more"}),
+        (Capacity(jobs=2, net=0), {"work", "fetch", "more"}),
     ):
         line, items = line_of(capacity, taken, {"work": 9.0, "fetch": 5.0, "more": 1.0})
         line.join(items.values())
