@@ -46,6 +46,10 @@ def test_other_targets_are_built_if_it_is_to_keep_going(project):
     assert "built" not in changes.values()
 
 
+def test_nothing_is_made_for_a_target_that_cannot_be_built(project):
+    assert project.sync("-k", "m:t", code=1) == []
+
+
 def test_what_is_fresh_needs_no_memory(project):
     text = (project.root / "cortex.yaml").read_text()
     project.write("cortex.yaml", text.replace("32GiB", "99GiB"))
