@@ -7,9 +7,9 @@ print(cortexbuild.load("stdlib-llama:mlx-4bit").generate("def main("))
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from .version import VERSION as __version__
+
+TYPE_CHECKING = False  # to import `typing` for it takes longer than a sync with nothing to do
 
 if TYPE_CHECKING:
     from .cli.python import Model, load, open_manifest, sync

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..core.events import Change, StepChanged
 from ..core.step import Failure, StepId
@@ -21,7 +21,8 @@ class Ran:
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """`at` is the last sync of this project; `steps` has steps of earlier ones too."""
+    """`at` is the last sync of this project, or the first of several in a row that came to the
+    same; `steps` has steps of earlier ones too."""
 
     at: str = ""
     steps: Mapping[StepId, Ran] = field(default_factory=dict)
@@ -30,6 +31,13 @@ class LastRun:
         """What the last sync of all did with a step; None when it had nothing to do with it."""
         ran = self.steps.get(id_)
         return ran if ran is not None and ran.at == self.at else None
+
+    def says_the_same(self, other: LastRun) -> bool:
+        """Whether the two differ in nothing but when."""
+        return self._without_time() == other._without_time()
+
+    def _without_time(self) -> Mapping[StepId, tuple[bool, Ran]]:
+        return {i: (ran.at == self.at, replace(ran, at="")) for i, ran in self.steps.items()}
 
 
 def after(

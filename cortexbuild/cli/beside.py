@@ -15,7 +15,10 @@ from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
 from ..store.disk import replace_text
 
+MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"
+LAST, RUN = "last.json", "run.json"
+"""What is only kept, in `.cortex`."""
 
 
 def read_lock(root: Path) -> Lock | None:
@@ -35,22 +38,23 @@ def write_lock(root: Path, lock: Lock) -> None:
 def read_last(root: Path) -> Mapping[str, StepKey]:
     """Under which key each step was last made for this project. For `why`; may be lost."""
     try:
-        found = json.loads((root / ".cortex" / "last.json").read_text())
+        found = json.loads((root / ".cortex" / LAST).read_text())
         return {str(label): StepKey(str(key)) for label, key in found.items()}
     except (OSError, ValueError, AttributeError):
         return {}
 
 
 def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
-    merged = {**read_last(root), **keys}
-    if merged != read_last(root):
-        _keep(root, "last.json", merged)
+    before = read_last(root)
+    merged = {**before, **keys}
+    if merged != before:
+        _keep(root, LAST, merged)
 
 
 def read_run(root: Path) -> LastRun:
     """What the last syncs did with each step. For `report`; may be lost."""
     try:
-        found = json.loads((root / ".cortex" / "run.json").read_text())
+        found = json.loads((root / ".cortex" / RUN).read_text())
         return LastRun(
             str(found["at"]), {StepId(id_): _ran(row) for id_, row in found["steps"].items()}
         )
@@ -60,7 +64,7 @@ def read_run(root: Path) -> LastRun:
 
 def keep_run(root: Path, run: LastRun) -> None:
     steps = {id_: asdict(ran) for id_, ran in run.steps.items()}
-    _keep(root, "run.json", {"at": run.at, "steps": steps})
+    _keep(root, RUN, {"at": run.at, "steps": steps})
 
 
 def _ran(row: Mapping[str, Any]) -> Ran:
@@ -70,7 +74,7 @@ def _ran(row: Mapping[str, Any]) -> Ran:
 
 def _keep(root: Path, name: str, value: object) -> None:
     try:
-        replace_text(root / ".cortex" / name, json.dumps(value, indent=1, sort_keys=True))
+        replace_text(root / ".cortex" / name, json.dumps(value, sort_keys=True))
         replace_text(root / ".cortex" / ".gitignore", "*\n")
     except OSError:
         return  # a checkout that cannot be written to: only `why` and `report` know less

@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
-import traceback
-from pathlib import Path
-from types import FrameType
-from typing import TypeAlias
 
 from ..errors import CortexError, UsageError
-from ..version import VERSION
-from . import commands
-from .commands.command import Command
+from .seal import quickly, seal_for
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+TYPE_CHECKING = False  # as in cortexbuild/__init__.py
+if TYPE_CHECKING:
+    from types import FrameType
 
 BUG = 70
 INTERRUPTED = 130
 
 
 def main(argv: list[str] | None = None) -> int:
-    args = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _interrupt)
+    words = sys.argv[1:] if argv is None else argv
     try:
-        if args.folder:
-            _enter(args.folder)
-        if args.offline:
-            os.environ["CORTEX_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
-        if args.no_color:
-            os.environ["NO_COLOR"] = "1"
-        return int(args.run(args))
+        code = quickly(words)
+        return _run(words) if code is None else code
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
         if error.hint:
@@ -45,9 +34,36 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception:
+        import traceback  # it would be a third of what a sync with nothing to do imports
+
         traceback.print_exc()
         print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
         return BUG
+
+
+def _run(words: list[str]) -> int:
+    from contextlib import redirect_stdout
+    from io import StringIO
+
+    from .parser import parse  # and with it all that commands need
+
+    args = parse(words)
+    signal.signal(signal.SIGTERM, _interrupt)
+    if args.folder:
+        _enter(args.folder)
+    if args.offline:
+        os.environ["CORTEX_OFFLINE"] = os.environ["HF_HUB_OFFLINE"] = "1"
+    if args.no_color:
+        os.environ["NO_COLOR"] = "1"
+    seal = seal_for(words)
+    if seal is None:
+        return int(args.run(args))
+    with redirect_stdout(StringIO()) as said:
+        code = int(args.run(args))
+    sys.stdout.write(said.getvalue())
+    if code == 0:
+        seal.keep(words, said.getvalue())
+    return code
 
 
 def _enter(folder: str) -> None:
@@ -60,35 +76,6 @@ def _enter(folder: str) -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     del number, frame
     raise KeyboardInterrupt
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="cortexbuild", description="Build local language models from cortex.yaml."
-    )
-    parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in commands.COMMANDS:
-        _add(subparsers, command)
-    return parser
-
-
-def _add(subparsers: Subparsers, command: Command) -> None:
-    sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
-    if command.parts:
-        below = sub.add_subparsers(required=True, metavar="COMMAND")
-        for part in command.parts:
-            _add(below, part)
-        return
-    sub.set_defaults(run=command.run)
-    sub.add_argument(
-        "-m", "--manifest", type=Path, default=Path("cortex.yaml"), metavar="FILE",
-        help="the manifest (default: cortex.yaml)",
-    )  # fmt: skip
-    sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
-    sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
-    sub.add_argument("--offline", action="store_true", help="never use the network")
-    command.arguments(sub)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 from ..core.recipe import Recipe
 from .yamlfile import read_yaml
 
+RECIPES = "recipes"
+
 
 class Recipes(Mapping[str, Recipe]):
     """The project's own recipes, then ours. A file is read when its recipe is asked for."""
@@ -17,8 +19,10 @@ class Recipes(Mapping[str, Recipe]):
         shipped = package / "_recipes"
         if not shipped.is_dir():  # a checkout, not an installed wheel
             shipped = package.parent / "recipes"
-        self._files = {path.stem: path for path in sorted(shipped.glob("*.yaml"))}
-        self._files |= {path.stem: path for path in sorted((root / "recipes").glob("*.yaml"))}
+        folders = (shipped, root / RECIPES)
+        found = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+        self._files = {path.stem: path for path in found}
+        self.places = (*filter(Path.is_dir, folders), *found)
         self._read: dict[str, Recipe] = {}
 
     def __getitem__(self, name: str) -> Recipe:

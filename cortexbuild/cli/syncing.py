@@ -94,7 +94,9 @@ def run_sync(
         keep_last(project.root, outcome.keys)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         before = read_run(project.root)
-        keep_run(project.root, after_run(before, changes, outcome.failed, at, project.plan.steps))
+        run_now = after_run(before, changes, outcome.failed, at, project.plan.steps)
+        if not run_now.says_the_same(before):
+            keep_run(project.root, run_now)
         note_root(project, outcome.keys)
     return outcome
 

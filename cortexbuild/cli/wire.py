@@ -32,6 +32,7 @@ from ..store.scratch import sweep
 from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
+from . import home as places
 from .beside import read_last, read_lock
 from .machine import children, memory
 from .recipes import Recipes
@@ -45,13 +46,11 @@ PINS = Pins()
 
 
 def home() -> Path:
-    """Where everything is kept: CORTEX_HOME, or ~/.cortex."""
-    chosen = os.environ.get("CORTEX_HOME")
-    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cortex"
+    return Path(places.home())
 
 
 def open_store() -> LocalStore:
-    return LocalStore(home() / "build" / "v1")
+    return LocalStore(Path(places.store()))
 
 
 def open_views(store: LocalStore) -> HomeViews:

@@ -147,7 +147,8 @@ class Source:
     `pin` reads as little as it can and says what the bytes are; `fetch` brings those files, as
     they were pinned. A `local` one is looked at by every command, since that costs no more than
     some stats; another is pinned once, and then cortex.lock says what it is. `has` tells whether
-    a `fetch` would find those files, as far as that can be known without bringing them.
+    a `fetch` would find those files, as far as that can be known without bringing them. `places`
+    are the files and folders that `pin` looks at, of a local one.
     """
 
     scheme: str
@@ -155,6 +156,7 @@ class Source:
     fetch: Callable[[Pinned, Path, Delivery], None]
     local: bool = False
     has: Callable[[Pinned, Path, Looks], bool] = lambda _pinned, _root, _looks: True
+    places: Callable[[str, Path], Iterable[Path]] = lambda _origin, _root: ()
 
 
 @dataclass(frozen=True, slots=True)

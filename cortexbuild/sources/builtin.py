@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.digest import File, Tree
@@ -34,6 +35,11 @@ def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
     return name in TEXTS and looks.sum_of(TEXTS[name])[0] == pinned.tree.files[0].digest
 
 
+def places(origin: str, root: Path) -> Iterable[Path]:
+    del root
+    return (_path(origin),)
+
+
 def _path(origin: str) -> Path:
     name = origin.removeprefix("builtin:")
     if name not in TEXTS:
@@ -41,4 +47,4 @@ def _path(origin: str) -> Path:
     return TEXTS[name]
 
 
-SOURCE = Source("builtin", pin, fetch, local=True, has=has)
+SOURCE = Source("builtin", pin, fetch, local=True, has=has, places=places)

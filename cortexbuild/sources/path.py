@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..core.digest import File, Tree
@@ -53,6 +55,13 @@ def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
     return True
 
 
+def places(origin: str, root: Path) -> Iterator[Path]:
+    place = _place(origin, root)
+    yield place
+    for folder, folders, files in os.walk(place):
+        yield from (Path(folder, name) for name in (*folders, *files))
+
+
 def _place(origin: str, root: Path) -> Path:
     return root / Path(origin.removeprefix("path:")).expanduser()
 
@@ -61,8 +70,9 @@ def _named(place: Path) -> dict[str, Path]:
     """The files that matter, by the path they have in the artifact."""
     if place.is_file():
         return {place.name: place}
-    found = {p.relative_to(place).as_posix(): p for p in place.rglob("*") if p.is_file()}
+    files = (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
+    found = {path.relative_to(place).as_posix(): path for path in files if path.is_file()}
     return {name: found[name] for name in model_files(found)}
 
 
-SOURCE = Source("path", pin, fetch, local=True, has=has)
+SOURCE = Source("path", pin, fetch, local=True, has=has, places=places)

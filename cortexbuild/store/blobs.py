@@ -28,7 +28,7 @@ class Blobs:
         self._whole: set[Digest] = set()  # found right by this process
 
     def blob(self, digest: Digest) -> Path:
-        return self.root / "cas" / "sha256" / digest[:2] / digest
+        return self.root / f"cas/sha256/{digest[:2]}/{digest}"
 
     def look_anew(self) -> None:
         """Believe no more what this process saw before: others may have taken bytes away."""

@@ -129,7 +129,7 @@ class LocalStore(Blobs):
         raise StoreError(f"{path} cannot be written")
 
     def trace_path(self, key: StepKey) -> Path:
-        return self.root / "ac" / "v1" / key[:2] / f"{key}.json"
+        return self.root / f"ac/v1/{key[:2]}/{key}.json"
 
     def known_specs(self, digests: Iterable[Digest]) -> set[Digest]:
         """Which kinds of work have ever been recorded here."""

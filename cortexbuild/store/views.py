@@ -59,10 +59,10 @@ class HomeViews:
 
     def has_note(self, target: str, format_: str) -> bool:
         """Whether something is written beside the view about where it comes from."""
-        return _beside(self.path(target, format_)).exists()
+        return beside(self.path(target, format_)).exists()
 
     def note(self, target: str, format_: str, text: str) -> None:
-        disk.replace_text(_beside(self.path(target, format_)), text)
+        disk.replace_text(beside(self.path(target, format_)), text)
 
     def remove(self, view: str) -> bool:
         """Take a view away by its path under CORTEX_HOME, if there is one and it is ours."""
@@ -70,7 +70,7 @@ class HomeViews:
         if not path.is_symlink() or not self._is_ours(path):
             return False
         path.unlink()
-        _beside(path).unlink(missing_ok=True)
+        beside(path).unlink(missing_ok=True)
         return True
 
     def check_ours(self, target: str, format_: str) -> None:
@@ -97,5 +97,6 @@ class HomeViews:
         draft.replace(path)
 
 
-def _beside(view: Path) -> Path:
+def beside(view: Path) -> Path:
+    """Where it is written from what a view comes."""
     return view.with_name(f"{view.name}.provenance.json")

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-from . import (
-    bundles,
-    cache,
-    checking,
-    comparing,
-    keys,
-    lock,
-    looking,
-    plan,
-    remotes,
-    reporting,
-    running,
-    starting,
-    sync,
-)
+from collections.abc import Sequence
+from importlib import import_module
+
 from .command import Command
 
-COMMANDS: tuple[Command, ...] = (
-    *sync.COMMANDS,
-    *lock.COMMANDS,
-    *plan.COMMANDS,
-    *looking.COMMANDS,
-    *checking.COMMANDS,
-    *cache.COMMANDS,
-    *comparing.COMMANDS,
-    *running.COMMANDS,
-    *reporting.COMMANDS,
-    *starting.COMMANDS,
-    *remotes.COMMANDS,
-    *keys.COMMANDS,
-    *bundles.COMMANDS,
-)
+MODULES = {
+    "sync": ("sync",),
+    "lock": ("lock",),
+    "plan": ("plan",),
+    "looking": ("why", "list", "info", "path"),
+    "checking": ("verify", "provenance"),
+    "cache": ("cache",),
+    "comparing": ("status", "diff"),
+    "running": ("generate",),
+    "reporting": ("report", "compare"),
+    "starting": ("recipes", "init", "schema"),
+    "remotes": ("push", "pull"),
+    "keys": ("keys",),
+    "bundles": ("bundle",),
+}
+"""In the order of `--help`, so that one command is known without the others being imported."""
+
+
+def commands_for(words: Sequence[str]) -> Sequence[Command]:
+    """The command that these words begin with and those beside it; all where there is none."""
+    named = [module for module, names in MODULES.items() if words and words[0] in names]
+    return [
+        command
+        for module in named or MODULES
+        for command in import_module(f"{__name__}.{module}").COMMANDS
+    ]

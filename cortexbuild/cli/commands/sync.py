@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 from ...app.build import After
 from ...app.explain import outlook
@@ -18,10 +19,11 @@ from ...core.plan import Scope
 from ...core.step import StepId
 from ...errors import DriftError, UsageError
 from .. import words
-from ..beside import LOCK
+from ..beside import LOCK, MANIFEST
 from ..prune import prunable, prune
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, summary
+from ..sealing import seal
 from ..sharing import push_good, share, writers
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
@@ -92,6 +94,7 @@ def _jobs(text: str) -> int:
 
 
 def _sync(args: argparse.Namespace) -> int:
+    began = time.time_ns()
     if args.replace and not args.force:
         raise UsageError("`--replace` is about what is made again", hint="add `--force`")
     if args.check:
@@ -108,18 +111,21 @@ def _sync(args: argparse.Namespace) -> int:
         for view in prunable(project) if args.prune else ():
             print(f"would be taken away  {view}", file=sys.stderr)
         return show_plan(project, scope, as_json=args.json, keep=not args.no_intermediates)
-    return _build(args, project, scope)
+    return _build(args, project, scope, began)
 
 
-def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
+def _build(args: argparse.Namespace, project: Project, scope: Scope, began: int) -> int:
     started = time.monotonic()
     last: dict[StepId, StepChanged] = {}  # the last of each step
+    notes: list[Said] = []
     kind = "none" if args.quiet or (args.json and args.progress == "auto") else args.progress
     with screen(kind, verbose=args.verbose) as shown:
 
         def emit(event: Event) -> None:
             if isinstance(event, StepChanged):
                 last[event.step] = event
+            elif isinstance(event, Said):
+                notes.append(event)
             shown.emit(event)
 
         def warn(text: str) -> None:
@@ -140,16 +146,20 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope) -> int:
     if not (args.locked or args.frozen):
         keep_settled(project, outcome)
     seconds = time.monotonic() - started
+    said = summary(Counter(change.change for change in last.values()), len(scope.targets))
     if args.json:
         print_outcome(outcome, list(last.values()), seconds, tiers, told)
     elif not args.quiet:
         print_failures(outcome)
         print_sharing(tiers, told)
-        counts = Counter[str](change.change for change in last.values())
-        print(f"{summary(counts, len(scope.targets))}  {words.time(seconds)}", file=sys.stderr)
+        print(f"{said}  {words.time(seconds)}", file=sys.stderr)
     raise_if_failed(outcome)
     for view in prune(project) if args.prune else ():
         print(f"  gone  {view}", file=sys.stderr)
+    idle = not (notes or writing) and all(one.change == "fresh" for one in last.values())
+    whole = scope == Scope(tuple(project.plan.goals)) and args.manifest == Path(MANIFEST)
+    if idle and whole and project.lock == project.locked and not args.frozen:
+        seal(project, outcome, began, said)
     return 0
 
 
