@@ -76,6 +76,7 @@ SABOTAGES = (
     Sabotage("a target that cannot be built is built in part", "cortexbuild/app/course.py", "if barred.isdisjoint(chain(name))", "if True", "tests/app/test_memory.py"),
     Sabotage("a container's limit is not looked at", "cortexbuild/cli/machine.py", "for above in (group, *group.parents):", "for above in (group,):", "tests/cli/test_machine.py"),
     Sabotage("the child that was used last goes", "cortexbuild/exec/local.py", "self._end(idle[0])", "self._end(idle[-1])", "tests/exec"),
+    core("each target looks at the whole plan", "plan", "return tuple(sorted(found, key=self._places.__getitem__))", "return tuple(step for step in self.steps if step in found)"),
     core("limits are not looked at", "judge", "(*_broken(measures), *_beyond(measures, limits))", "_broken(measures)"),
     core("a limit of what was not measured is kept", "judge", "if not isinstance(found, int | float) or not math.isfinite(found):", "if found is None: continue\n        if not math.isfinite(found):"),
     core("a NaN in a weight is good enough", "judge", 'if count := measures.get("nonfinite_weights"):', "if count := 0:"),

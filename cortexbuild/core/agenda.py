@@ -66,7 +66,7 @@ class Agenda:
         self.keys: dict[StepId, StepKey] = {}
         self._find, self._is_here, self._can_pull = find_trace, is_here, can_pull
         self._forced, self._salt = forced, salt
-        self._trees = {id_: s.tree for id_, s in plan.steps.items() if s.tree is not None}
+        self._trees: dict[StepId, Tree] = {}  # that were found; others are pinned
         self._wanted: dict[StepId, bool] = {}  # and whether its bytes are wanted
         self._waiters: dict[StepId, set[StepId]] = {}
         self._must: set[StepId] = set()  # known to have to run
@@ -79,8 +79,9 @@ class Agenda:
         self._failed: set[StepId] = set()
         self._lost: set[StepId] = set()  # made, and then not there
         self._ready: dict[StepId, Ready] = {}
+        in_order = [id_ for id_ in plan.steps if id_ in forced] if forced else []
         self._ends = tuple(ends)
-        for id_ in (*self._ends, *(id_ for id_ in plan.steps if id_ in forced)):
+        for id_ in (*self._ends, *in_order):
             self._want(id_, bytes_=True)
 
     def ready(self) -> Sequence[Ready]:
@@ -101,7 +102,7 @@ class Agenda:
             self._look_and_want(id_)
             return
         self.keys[id_] = trace.key
-        before = self._trees.get(id_)
+        before = self.tree(id_)
         # A file of it may have gone while it was made, as a part of what was let go then.
         if id_ not in self._lost and not self._is_here(trace.tree):
             self._lost.add(id_)
@@ -169,7 +170,7 @@ class Agenda:
 
     def tree(self, id_: StepId) -> Tree | None:
         """A step's output, as far as it is known."""
-        return self._trees.get(id_)
+        return self._trees.get(id_) or self.plan.steps[id_].tree
 
     def _want(self, id_: StepId, *, bytes_: bool) -> None:
         # A stack of our own: chains may be longer than Python's.
@@ -192,11 +193,12 @@ class Agenda:
             return []
         if id_ in self._done and (self._done[id_] or not self._wanted[id_]):
             return []
-        unknown = [i.step for i in step.inputs.values() if i.reads and i.step not in self._trees]
-        if unknown:
+        outputs = {role: self.tree(i.step) for role, i in step.inputs.items() if i.reads}
+        trees = {role: tree for role, tree in outputs.items() if tree is not None}
+        if len(trees) < len(outputs):
+            unknown = [step.inputs[role].step for role in outputs if role not in trees]
             return self._wait(id_, [(item, False) for item in unknown])
 
-        trees = {role: self._trees[i.step] for role, i in step.inputs.items() if i.reads}
         ingredients = step.ingredients(trees, self._salt)
         key = self.keys[id_] = key_of(ingredients)
         if self._find_done(id_, key, ingredients):
@@ -210,18 +212,14 @@ class Agenda:
         ]
         if missing:
             return self._wait(id_, missing)
-        inputs = {
-            role: self._trees[item.step].select(item.reads)
-            for role, item in step.inputs.items()
-            if item.reads
-        }
+        inputs = {role: tree.select(step.inputs[role].reads) for role, tree in trees.items()}
         self._ready[id_] = Ready(id_, step, key, ingredients, inputs)
         return []
 
     def _find_done(self, id_: StepId, key: StepKey, ingredients: Ingredients) -> bool:
         if id_ in self._forced:  # and not yet run: then it is never looked at again
             return False
-        tree, trace = self._trees.get(id_), self._find(key, ingredients)
+        tree, trace = self.tree(id_), self._find(key, ingredients)
         if tree is None and trace is None:
             return False
         if trace is not None:
@@ -269,8 +267,7 @@ class Agenda:
                     self._ready.pop(other, None)
                     self._pulls.discard(other)
                 self.traces.pop(other, None)
-                if step.tree is None:
-                    self._trees.pop(other, None)
+                self._trees.pop(other, None)
         for other in self.plan.steps:
             if other in stale and other != id_:
                 self._look_and_want(other)

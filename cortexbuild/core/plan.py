@@ -59,6 +59,11 @@ class Plan:
 
     steps: Mapping[StepId, Step]
     goals: Mapping[str, Goal]
+    _places: Mapping[StepId, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {id_: place for place, id_ in enumerate(self.steps)}
+        object.__setattr__(self, "_places", places)  # as a frozen one is given what it derives
 
     def chain(self, ends: Iterable[StepId]) -> tuple[StepId, ...]:
         """These steps and all that they stand on, in plan order."""
@@ -69,7 +74,7 @@ class Plan:
             if step not in found:
                 found.add(step)
                 stack.extend(item.step for item in self.steps[step].inputs.values())
-        return tuple(step for step in self.steps if step in found)
+        return tuple(sorted(found, key=self._places.__getitem__))
 
     def ends(self, scope: Scope) -> tuple[StepId, ...]:
         """What a build of that scope must have made when it is over."""

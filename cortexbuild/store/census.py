@@ -62,9 +62,10 @@ def census(store: LocalStore) -> Census:
 
 def debris(store: LocalStore, before: float) -> Mapping[Path, int]:
     """What is of no use to anyone, with its bytes: work of processes that were killed, and, where
-    nothing came to it since `before`, downloads broken off and files that were found wrong."""
+    nothing came to it since `before`, downloads broken off, files that were found wrong and seals,
+    which hold for a day."""
     found = {folder: sum(map(_size, files_in(folder))) for folder in left(store.root)}
-    for name in ("partial", "corrupt"):
+    for name in ("partial", "corrupt", "seals"):
         for path in sorted((store.root / name).glob("*")):
             with suppress(FileNotFoundError):
                 stats = [one.stat() for one in (files_in(path) or [path])]

@@ -2,10 +2,129 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+
+import pytest
+
 from cortexbuild.core.agenda import Agenda
-from cortexbuild.core.digest import Digest, File, Tree
+from cortexbuild.core.digest import Digest, File, Tree, digest_bytes
+from cortexbuild.core.document import Text
+from cortexbuild.core.lock import Lock, Pinned
+from cortexbuild.core.manifest import Manifest
+from cortexbuild.core.params import Params
 from cortexbuild.core.plan import Goal, Plan, Scope
-from cortexbuild.core.step import Input, Kind, Step, ToolId
+from cortexbuild.core.planner import make_plan
+from cortexbuild.core.ports import Tool, Toolbox
+from cortexbuild.core.recipe import Recipe
+from cortexbuild.core.resolve import tool_name
+from cortexbuild.core.step import Input, Kind, Step, StepKey, ToolId, Trace
+
+
+class Mark(Params):
+    mark: str = ""
+
+
+def nothing(run, params):
+    raise NotImplementedError("planned, and never run")
+
+
+TOOLS = {
+    kind: Tool(
+        "copy",
+        kind,
+        Mark,
+        nothing,
+        1,
+        ("safetensors",),
+        "safetensors",
+        wants=("facts",) if kind is Kind.CONVERT else (),
+    )
+    for kind in (Kind.CONVERT, Kind.QUANTIZE, Kind.VALIDATE)
+} | {Kind.DETECT: Tool("detect", Kind.DETECT, Mark, nothing, 1, ("*",), "facts")}
+TOOLBOX = Toolbox(lambda name, kind, format_: TOOLS[kind], lambda: ())
+
+
+def planned(models: int) -> Plan:
+    """Nine steps a model: fetch, convert, and three times to quantize and to validate are eight,
+    and what was fetched is detected."""
+    recipes = {
+        mark: Recipe.parse(Text(mark, {
+            "schema": 1, "summary": mark,
+            "steps": [
+                {"do": "convert", "tool": "copy"},
+                {"do": "quantize", "tool": "copy", "set": {"mark": mark}},
+                {"do": "validate", "tool": "copy"},
+            ],
+        }))
+        for mark in ("q4", "q5", "q8")
+    }  # fmt: skip
+    sources = {}
+    for number in range(models):
+        tree = Tree((File("a.safetensors", digest_bytes(str(number).encode()), 1),))
+        origin = f"path:{number}"
+        sources[origin] = Pinned(origin, tree, {"format": "safetensors"})
+    names = {
+        f"m{n}": {"source": origin, "targets": list(recipes)} for n, origin in enumerate(sources)
+    }
+    manifest = Manifest.parse(Text("cortex.yaml", {"schema": 1, "models": names}))
+    tools = {tool_name(tool): ToolId(tool.name, 1) for tool in TOOLS.values()}
+    return make_plan(manifest, recipes, Lock(sources, tools), TOOLBOX)
+
+
+def finished(plan: Plan) -> Agenda:
+    """A build of all of it, in which every step makes what no other makes."""
+    agenda = Agenda(plan, plan.ends(Scope(tuple(plan.goals))), lambda *_: None, lambda _: False)
+    while ready := agenda.take(2):
+        for item in ready:
+            tree = item.step.tree or Tree((File("a", Digest(item.id), 1),))
+            agenda.finish(item.id, Trace(item.key, item.ingredients, tree, item.step.label, {}))
+    assert not agenda.unfinished()
+    return agenda
+
+
+def each_target(plan: Plan) -> None:
+    """What commands ask of every target by itself."""
+    for target, goal in plan.goals.items():
+        plan.chain((goal.model, *goal.checks))
+        Agenda(plan, plan.ends(Scope((target,))), lambda *_: None, lambda _: False)
+
+
+def operations(work: Callable[[], object]) -> int:
+    """How many instructions of Python's work takes: the same on every machine and in every run."""
+    count = 0
+
+    def trace(frame, event, arg):
+        nonlocal count
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        count += event == "opcode"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+    return count
+
+
+@pytest.mark.parametrize(
+    "work", [lambda n: planned(n), lambda n: finished(PLANS[n]), lambda n: each_target(PLANS[n])],
+    ids=["to plan", "to build", "to ask of each target"],
+)  # fmt: skip
+def test_twice_the_models_are_twice_the_work(work):
+    work(SIZES[0])  # what is done once for all is done
+    one, two, four = (operations(lambda: work(n)) for n in SIZES)  # noqa: B023
+    assert (four - two) == pytest.approx(2 * (two - one), rel=0.02)
+
+
+SIZES = (4, 8, 16)
+PLANS = {models: planned(models) for models in SIZES}
+
+
+def test_a_plan_has_nine_steps_for_each_model():
+    assert [len(PLANS[models].steps) for models in SIZES] == [36, 72, 144]
 
 
 def test_each_step_of_a_cold_plan_is_looked_up_once():
@@ -20,7 +139,7 @@ def test_each_step_of_a_cold_plan_is_looked_up_once():
             )
             steps[step.id] = step
         goals[f"m{model}:t"] = Goal(step.id, (), "x", "x")
-    asked = []
+    asked: list[StepKey] = []
 
     def find(key, ingredients):
         asked.append(key)
