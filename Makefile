@@ -1,5 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing restore gguf first_token explore mutate clean
+.PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
+  restore gguf first_token bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -68,6 +69,8 @@ first_token: $(READY)  ## generate against the engines' programs, and write docs
 	$(BIN)/python bench/first_token
 remotes: $(READY)  ## push and pull against bare clients, and write docs/reference/remotes.md
 	$(BIN)/python bench/remotes
+bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/reference/bench-dag.md
+	$(BIN)/python bench/dag
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 mutate: $(READY)  ## break the code on purpose and see that a test notices

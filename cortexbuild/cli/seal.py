@@ -43,7 +43,10 @@ class Seal:
         return read_whole(self._path(words))
 
     def keep(self, words: list[str], text: str) -> None:
-        write_whole(self._path(words), text)
+        try:
+            write_whole(self._path(words), text)
+        except OSError:  # no room, or another process sealed anew: it is asked again, then
+            return
 
     def _path(self, words: list[str]) -> str:
         return os.path.join(self._folder, digest("\0".join([self._digest, *words])))
@@ -75,9 +78,9 @@ def seal_for(words: list[str]) -> Seal | None:
 
 def held() -> Seal | None:
     """The seal of the project in this folder, if it holds."""
-    store = home.store()
-    folder = folder_of(store, os.getcwd())
     try:
+        store = home.store()
+        folder = folder_of(store, os.getcwd())
         text = read_whole(os.path.join(folder, "seal"))
         if text is None or os.listdir(os.path.join(store, "tmp")):  # somebody works, or was killed
             return None

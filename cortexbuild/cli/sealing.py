@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from ..app.project import Project
@@ -37,13 +38,15 @@ def seal(project: Project, outcome: Outcome, began: int, summary: str) -> None:
     for path in map(str, _rests_on(project, outcome)):
         if path not in looks:
             looks[path] = look(path)
+        # In this order: what changes between the two looks is young then.
         if "\n" in path or not _is_at_rest(path, began):
             return
+    lines = [circumstances(), summary, *(f"{seen} {path}" for path, seen in looks.items())]
     folder = Path(folder_of(home.store(), str(project.root)))
     shutil.rmtree(folder, ignore_errors=True)  # what was said under an older one
-    folder.mkdir(parents=True)
-    lines = [circumstances(), summary, *(f"{seen} {path}" for path, seen in looks.items())]
-    write_whole(str(folder / "seal"), "\n".join(lines))
+    with suppress(OSError):  # without it, the next sync looks at everything: nothing is lost
+        folder.mkdir(parents=True, exist_ok=True)
+        write_whole(str(folder / "seal"), "\n".join(lines))
 
 
 def _is_at_rest(path: str, began: int) -> bool:

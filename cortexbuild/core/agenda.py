@@ -162,7 +162,8 @@ class Agenda:
 
     def look_at_bytes(self, id_: StepId) -> None:
         """The bytes of a step that is done, and that nothing needs, may be here no more."""
-        if self._done.get(id_) and not self._is_here(self._trees[id_]):
+        tree = self.tree(id_)
+        if tree is not None and self._done.get(id_) and not self._is_here(tree):
             self._done[id_] = self._wanted[id_] = False
 
     def has_run(self, id_: StepId) -> bool:

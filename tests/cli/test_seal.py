@@ -232,6 +232,20 @@ def test_an_answer_under_a_seal_is_that_without_one(sealed, words):
     assert sealed.run(*words).stdout != said
 
 
+def test_where_no_seal_can_be_kept_a_sync_goes_on_without(space, monkeypatch):
+    monkeypatch.setattr(sealing, "AT_REST", 0)
+    space.run("sync")
+    (space.store / "seals").write_text("in the way")
+    for _ in range(2):
+        assert "5 fresh" in space.run("sync").stderr
+
+
+def test_an_answer_that_cannot_be_kept_is_given(sealed):
+    found = seal.Seal(str(folder(sealed) / "nowhere"), "", "")
+    found.keep(["list"], "text")
+    assert found.answer(["list"]) is None
+
+
 def test_a_damaged_answer_is_given_anew(sealed):
     said = sealed.run("list").stdout
     kept = next(path for path in folder(sealed).iterdir() if path.name != "seal")

@@ -283,14 +283,14 @@ def test_the_last_use_is_known_to_a_day_and_read_from_the_disk_without_an_index(
 
 
 def test_debris_is_what_nobody_holds(store):
-    for name in ("partial", "corrupt", "tmp/999999999-dead"):
+    for name in ("partial", "corrupt", "seals", "tmp/999999999-dead"):
         (store.root / name).mkdir(exist_ok=True)
         (store.root / name / "left").write_text("12345")
     with scratch(store.root) as held:
         found = debris(store, time.time() + 60)
         assert held not in found
     assert {path.parent.name: size for path, size in found.items()} == {
-        "partial": 5, "corrupt": 5, "tmp": 5
+        "partial": 5, "corrupt": 5, "seals": 5, "tmp": 5
     }  # fmt: skip
     assert {path.parent.name for path in debris(store, time.time() - 60)} == {"tmp"}
 

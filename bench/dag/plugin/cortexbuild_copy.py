@@ -11,7 +11,7 @@ from cortexbuild.core.ports import Run, Tool
 from cortexbuild.core.step import Kind
 
 HOME = Path(os.environ.get("CORTEX_HOME", "/nonexistent"))
-"""What steps are told by a probe lies there: how long to take, and that one is to fail."""
+"""A probe lays down there how long each step is to take, and which is to fail."""
 
 
 class NoParams(Params):
@@ -19,32 +19,32 @@ class NoParams(Params):
 
 
 class MarkParams(Params):
-    mark: str = "v1"
-
-
-def _copy(run: Run, source: str, name: str, more: str = "") -> None:
-    _as_told(more)
-    (run.out / name).write_bytes((run.inputs["model"] / source).read_bytes() + more.encode())
-
-
-def _as_told(mark: str) -> None:
-    if (slow := HOME / "slow").exists():
-        time.sleep(float(slow.read_text()))
-    if (failing := HOME / "fail").exists() and failing.read_text() == mark:
-        raise ValueError("told to fail")
+    mark: str = ""
 
 
 def convert(run: Run, _: NoParams) -> None:
-    _copy(run, "model.safetensors", "model.bin")
+    _write(run, "model.bin", (run.inputs["model"] / "model.safetensors").read_bytes())
 
 
 def quantize(run: Run, params: MarkParams) -> None:
-    _copy(run, "model.bin", "model.bin", params.mark)
+    if (fail := HOME / "fail").exists() and fail.read_text() == params.mark:
+        raise ValueError("told to fail")
+    content = (run.inputs["model"] / "model.bin").read_bytes() + params.mark.encode()
+    _write(run, "model.bin", content)
 
 
 def validate(run: Run, _: NoParams) -> None:
-    _as_told("")
-    (run.out / "measures.json").write_text("{}")
+    _write(run, "measures.json", b"{}")
+
+
+def _write(run: Run, name: str, content: bytes) -> None:
+    half = len(content) // 2
+    with (run.out / name).open("wb") as file:
+        file.write(content[:half])
+        if (slow := HOME / "slow").exists():
+            file.flush()
+            time.sleep(float(slow.read_text()))
+        file.write(content[half:])
 
 
 TOOLS = (
