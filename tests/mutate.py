@@ -133,7 +133,7 @@ SABOTAGES = (
     Sabotage("a damaged seal is believed", "cortexbuild/cli/seal.py", "return text if claimed == digest(text) else None", "return text", "tests/cli/test_seal.py"),
     Sabotage("a seal of other circumstances is believed", "cortexbuild/cli/seal.py", "if under != circumstances() or not", "if not", "tests/cli/test_seal.py"),
     Sabotage("a seal holds while bytes are taken away", "cortexbuild/cli/seal.py", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "pass", "tests/cli/test_seal.py"),
-    Sabotage("what changed a moment ago is sealed", "cortexbuild/cli/sealing.py", "< began - AT_REST", "< began", "tests/cli/test_seal.py"),
+    Sabotage("what changed a moment ago is sealed", "cortexbuild/cli/sealing.py", ">= began - AT_REST", ">= began", "tests/cli/test_seal.py"),
     Sabotage("a sync of one target is sealed as that of all", "cortexbuild/cli/commands/sync.py", "if idle and whole and", "if idle and", "tests/cli/test_seal.py"),
     Sabotage("records may go from under a seal", "cortexbuild/cli/sealing.py", "    yield from map(store.trace_path, outcome.keys.values())\n", "", "tests/cli/test_seal.py"),
     Sabotage("a sealed sync imports all of us", "cortexbuild/cli/main.py", "from .seal import quickly, seal_for", "from .parser import parse as _\nfrom .seal import quickly, seal_for", "tests/cli/test_seal.py"),

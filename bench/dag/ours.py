@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from measure import SAID
@@ -72,10 +72,10 @@ class Cortexbuild:
     def change_tail(self, work: Path, model: int, salt: int) -> None:
         (work / "src" / name_of(model) / "generation_config.json").write_bytes(tail(model, salt))
 
-    def steps_run(self, work: Path) -> int:
-        """What the last command says that it ran."""
-        said = (work / SAID).read_text(errors="replace").splitlines()
-        return sum(line.startswith("  ok ") for line in said)
+    def steps_run(self, work: Path, said: Sequence[str] = (SAID,)) -> int:
+        """What the last commands say that they ran."""
+        texts = [(work / name).read_text(errors="replace") for name in said]
+        return sum(line.startswith("  ok ") for text in texts for line in text.splitlines())
 
     def output(self, work: Path, model: int, mark: str) -> Path:
         return work / "home" / "quantized_models" / f"{name_of(model)}--{mark}" / "model.bin"
@@ -94,9 +94,9 @@ class Cortexbuild:
         (work / "home" / "slow").write_text(str(milliseconds / 1000))
         return {}
 
-    def let_fail(self, work: Path, model: int, mark: str) -> Mapping[str, str]:
+    def let_fail(self, work: Path, models: int, model: int, mark: str) -> Mapping[str, str]:
         """By its parameter, which no other step has."""
-        self.manifest(work, model + 1, {(model, mark): "bad"})
+        self.manifest(work, models, {(model, mark): "bad"})
         (work / "home").mkdir(exist_ok=True)
         (work / "home" / "fail").write_text("bad")
         return {}

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workload import MARKS, Marks, head, name_of, steps, tail
@@ -54,8 +54,9 @@ class Peer:
         path = work / "src" / name_of(model)
         path.write_bytes(path.read_bytes()[: len(head(model))] + tail(model, salt))
 
-    def steps_run(self, work: Path) -> int:
+    def steps_run(self, work: Path, said: Sequence[str] = ()) -> int:
         """How many have run since this was asked last."""
+        del said  # the steps themselves tell
         log = work / "ran.log"
         count = len(log.read_bytes().splitlines()) if log.exists() else 0
         log.unlink(missing_ok=True)
@@ -75,8 +76,8 @@ class Peer:
         del work
         return {"STEP_SLEEP_MS": str(milliseconds)}
 
-    def let_fail(self, work: Path, model: int, mark: str) -> Mapping[str, str]:
-        del work
+    def let_fail(self, work: Path, models: int, model: int, mark: str) -> Mapping[str, str]:
+        del work, models
         return {"STEP_FAIL": f"{name_of(model)}/{mark}"}
 
     def as_usual(self, work: Path) -> None:

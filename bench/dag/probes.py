@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from measure import SAID
@@ -15,6 +15,7 @@ from workload import HEAD, MARKS, STEPS, head, tail
 
 MODELS = 5
 ALL = MODELS * STEPS
+BOTH = (SAID, "other.txt")
 
 
 def wrong_outputs(project: Project) -> int:
@@ -35,12 +36,12 @@ def expected(model: int, mark: str) -> bytes:
 def killed(project: Project) -> str:
     """kill -9 of a build when a third has run, and the same command again."""
     project.begin()
-    with (project.work / SAID).open("wb") as said:
-        process = _start(project, project.tool.slow_down(project.work, 200), said)
-        while _begun(project) < ALL // 3 and process.poll() is None:
-            time.sleep(0.02)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    slow = project.tool.slow_down(project.work, 200)
+    process = _start(project, slow, project.work / SAID)
+    while _begun(project) < ALL // 3 and process.poll() is None:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
     time.sleep(0.5)
     torn = f", {n} torn" if (n := _torn(project)) else ""
     done = project.tool.steps_run(project.work)
@@ -53,13 +54,9 @@ def killed(project: Project) -> str:
 def two_at_once(project: Project) -> str:
     project.begin()
     slow = project.tool.slow_down(project.work, 20)
-    with (project.work / SAID).open("wb") as one, (project.work / "other.txt").open("wb") as other:
-        both = [_start(project, slow, one), _start(project, slow, other)]
-        codes = [process.wait() for process in both]
-    ran = project.tool.steps_run(project.work)
-    if project.tool.name == "cortexbuild":
-        (project.work / "other.txt").replace(project.work / SAID)
-        ran += project.tool.steps_run(project.work)
+    both = [_start(project, slow, project.work / name) for name in BOTH]
+    codes = [process.wait() for process in both]
+    ran = project.tool.steps_run(project.work, BOTH)
     project.tool.as_usual(project.work)
     return f"exit {codes[0]} and {codes[1]}; {ran} run, {wrong_outputs(project)} wrong"
 
@@ -95,10 +92,8 @@ def failing_step(project: Project) -> str:
     told = []
     for more in ((), project.tool.keep_going):
         project.begin()
-        fails = project.tool.let_fail(project.work, 1, "q5")
-        if project.tool.name == "cortexbuild":
-            project.tool.manifest(project.work, MODELS, {(1, "q5"): "bad"})
-        process = _start(project, fails, None, more)
+        fails = project.tool.let_fail(project.work, MODELS, 1, "q5")
+        process = _start(project, fails, project.work / SAID, more)
         code = process.wait()
         told.append(f"{project.tool.steps_run(project.work)} run, exit {code}")
         project.tool.as_usual(project.work)
@@ -114,8 +109,10 @@ PROBES: Mapping[str, Callable[[Project], str]] = {
 }
 
 
-def _start(project, environment, said, more=()) -> subprocess.Popen:
-    with (project.work / SAID).open("ab") if said is None else said as out:
+def _start(
+    project: Project, environment: Mapping[str, str], said: Path, more: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    with said.open("wb") as out:
         return subprocess.Popen(
             [*project.tool.build, *more], cwd=project.work, stdin=subprocess.DEVNULL,
             stdout=out, stderr=subprocess.STDOUT, start_new_session=True,

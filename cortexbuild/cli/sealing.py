@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..app.project import Project
@@ -25,35 +27,46 @@ AT_REST = 2_000_000_000
 tick of the clock of its file system, and have the same stat."""
 
 
-def seal(project: Project, outcome: Outcome, began: int, summary: str) -> None:
-    """Seal that a sync of the whole project, which `began` then (ns), found nothing to do.
+@dataclass(frozen=True, slots=True)
+class Began:
+    """When a sync began, in ns, and under which circumstances: both may be others at its end."""
+
+    at: int
+    under: str
+
+    @classmethod
+    def now(cls) -> Began:
+        return cls(time.time_ns(), circumstances())
+
+
+def seal(project: Project, outcome: Outcome, began: Began, summary: str) -> None:
+    """Seal that a sync of the whole project, which `began` then, found nothing to do.
 
     Where something changed shortly before or meanwhile, there is no seal, and a later sync makes
     one.
     """
     if any(goal.otherwise is not None for goal in project.plan.goals.values()):
         return  # the lock will say which it came to
+    with suppress(OSError):  # without one, the next sync looks at everything: nothing is lost
+        looks = _looks(project, outcome, began.at)
+        if looks is not None:
+            folder = Path(folder_of(home.store(), str(project.root)))
+            shutil.rmtree(folder, ignore_errors=True)  # what was said under an older one
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(str(folder / "seal"), "\n".join([began.under, summary, *looks]))
+
+
+def _looks(project: Project, outcome: Outcome, began: int) -> list[str] | None:
+    """How everything is that the answer rests on; None if not all of it is there and at rest."""
     recipes = str(project.root / RECIPES)  # alone may be absent
-    looks = {recipes: look(recipes)}
+    seen = {recipes: look(recipes)}
     for path in map(str, _rests_on(project, outcome)):
-        if path not in looks:
-            looks[path] = look(path)
+        if path not in seen:
+            seen[path] = look(path)
         # In this order: what changes between the two looks is young then.
-        if "\n" in path or not _is_at_rest(path, began):
-            return
-    lines = [circumstances(), summary, *(f"{seen} {path}" for path, seen in looks.items())]
-    folder = Path(folder_of(home.store(), str(project.root)))
-    shutil.rmtree(folder, ignore_errors=True)  # what was said under an older one
-    with suppress(OSError):  # without it, the next sync looks at everything: nothing is lost
-        folder.mkdir(parents=True, exist_ok=True)
-        write_whole(str(folder / "seal"), "\n".join(lines))
-
-
-def _is_at_rest(path: str, began: int) -> bool:
-    try:
-        return Path(path).stat().st_ctime_ns < began - AT_REST
-    except FileNotFoundError:
-        return False
+        if "\n" in path or Path(path).stat().st_ctime_ns >= began - AT_REST:
+            return None
+    return [f"{how} {path}" for path, how in seen.items()]
 
 
 def _rests_on(project: Project, outcome: Outcome) -> Iterator[Path | str]:

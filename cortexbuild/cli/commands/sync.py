@@ -23,7 +23,7 @@ from ..beside import LOCK, MANIFEST
 from ..prune import prunable, prune
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, summary
-from ..sealing import seal
+from ..sealing import Began, seal
 from ..sharing import push_good, share, writers
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
@@ -94,7 +94,7 @@ def _jobs(text: str) -> int:
 
 
 def _sync(args: argparse.Namespace) -> int:
-    began = time.time_ns()
+    began = Began.now()
     if args.replace and not args.force:
         raise UsageError("`--replace` is about what is made again", hint="add `--force`")
     if args.check:
@@ -114,7 +114,7 @@ def _sync(args: argparse.Namespace) -> int:
     return _build(args, project, scope, began)
 
 
-def _build(args: argparse.Namespace, project: Project, scope: Scope, began: int) -> int:
+def _build(args: argparse.Namespace, project: Project, scope: Scope, began: Began) -> int:
     started = time.monotonic()
     last: dict[StepId, StepChanged] = {}  # the last of each step
     notes: list[Said] = []
