@@ -57,7 +57,8 @@ Seconds of the processor, of the tool and all it starts, and the memory of its l
 
 ## When something goes wrong
 
-Five models, 45 steps. *Wrong* are results that are not what they should be at the end.
+Five models, 45 steps. *Wrong* are results that are not what they should be at the end. Steps of
+cortexbuild are counted when they have ended well, those of the others when they begin.
 
 | | {names} |
 |---|{probe_bars}|
@@ -133,5 +134,5 @@ def _used(name: str, tools: Sequence[str], found: Mapping[str, Taken]) -> str:
 def _scale(one: Planned) -> str:
     return (
         f"- {one.steps:,} steps of {one.models:,} models: the plan in {one.plan:.1f} s, what of it "
-        f"is to run in {one.agenda:.1f} s, {one.memory >> 20} MB in all"
+        f"is to run in {one.agenda:.1f} s of the processor; {one.memory >> 20} MB in all"
     )
