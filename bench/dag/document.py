@@ -33,7 +33,7 @@ A number in bold is one of more steps than need to run, or of an end that says f
 {rows}
 
 - *no-op* is the second and every later sync with nothing to do; *all looked at again* is the first
-  one after a change, in which cortexbuild goes by no [seal](../internals/decisions/0010-seals.md).
+  one after a change, in which cortexbuild goes by no [seal](../internals/decisions/0012-seals.md).
   *plan* and *list* are asked again; *why* is asked of another target in every round.
 - *why* is for ninja `-d explain`, for doit `info`, for Snakemake a dry run of one target; *list*
   is for doit `list --status`, for Snakemake `--summary`, for DVC `status`. doit has no dry run.
