@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token bench-dag explore mutate clean
+  restore gguf first_token streaming bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -53,6 +53,8 @@ arch: $(READY)
 fmt: $(READY)   ## rewrite files
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+streaming: $(READY)  ## MLX in 4 bits against mlx_lm.convert, and write docs/reference/streaming.md
+	$(BIN)/python bench/streaming
 formats: $(READY)  ## build every format from every other, and write docs/reference/formats.md
 	$(BIN)/python bench/formats
 quality: $(READY)  ## fixed recipes against budgets, and write docs/reference/quality.md

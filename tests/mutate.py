@@ -98,7 +98,7 @@ SABOTAGES = (
     Sabotage("provenance is not written again when a view moves", "cortexbuild/app/sync.py", "old = moved or agenda", "old = agenda", "tests/app/test_limits.py"),
     core("the salt is left out of the key", "step", '"inputs": read, "salt": salt}', '"inputs": read, "salt": ""}'),
     core("a projection has every file", "digest", "if any(fnmatchcase(file.path, pattern) for pattern in reads)", "if reads"),
-    core("a step may see files that are not in its key", "agenda", "self._trees[item.step].select(item.reads)", "self._trees[item.step]", "tests/app/test_sync.py"),
+    core("a step may see files that are not in its key", "agenda", "tree.select(step.inputs[role].reads)", "tree", "tests/app/test_sync.py"),
     core("canonical form depends on the order of keys", "digest", "sort_keys=True, ", ""),
     core("keys that are not text are taken", "digest", "if not isinstance(key, str):", "if False:"),
     core("paths may leave a tree", "digest", '"..") for part in parts):', '"..") for part in ()):'),
