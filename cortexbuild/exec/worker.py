@@ -109,7 +109,9 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     aside.mkdir()
     tool = find_tool(step.tool.name, step.kind, step.format)
     check_versions(step.tool, tool)
-    unfinished = Unfinished(store, job.key, aside, anew=job.again != "no")
+    # What is not the same to the last bit in every run has to come from one.
+    goes_on = job.again == "no" and tool.determinism == "bit-exact"
+    unfinished = Unfinished(store, job.key, aside, anew=not goes_on)
     run = Run(inputs, out, _call, progress, unfinished)
     tool.run(run, tool.params.from_plain(step.params))
     made = Tree.of((*store.add_folder(out).files, *unfinished.take()))

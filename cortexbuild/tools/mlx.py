@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ..core.needs import GIB, MIB, bounded
 from ..core.params import Params
@@ -35,6 +35,9 @@ NEEDS = bounded(300 * MIB, MEMORY, gpu=1)
 WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "config.json")
 
 
+OF_MODE = {"mxfp4": (4, 32), "mxfp8": (8, 32), "nvfp4": (4, 16)}
+"""Bits and group size of each mode that is not affine: mlx.core.quantize, of mlx 0.32."""
+
 Dtype: TypeAlias = Literal["bfloat16", "float16", "float32"]
 
 
@@ -47,14 +50,35 @@ class ConvertParams(Params):
 class QuantizeParams(Params):
     """Affine quantization: each group of weights in a row gets a scale and a bias.
 
-    Bits per weight are bits + 32 / group_size. `mixed` is one of mlx-lm's mixtures, in which
-    the more sensitive layers get more bits. Layers that `keep` matches stay as they are.
+    Bits per weight are bits + 32 / group_size. In the other modes, of the OCP's microscaling and
+    of NVIDIA, codes are small floats, groups have a scale of 8 bits, and the mode gives `bits` and
+    `group_size`. `mixed` is one of mlx-lm's mixtures, in which the more sensitive layers get more
+    bits. Layers that `keep` matches stay as they are.
     """
 
+    mode: Literal["affine", "mxfp4", "mxfp8", "nvfp4"] = "affine"
     bits: Literal[2, 3, 4, 5, 6, 8] = 4
-    group_size: Literal[32, 64, 128] = 64
+    group_size: Literal[16, 32, 64, 128] = 64
     mixed: Literal["mixed_2_6", "mixed_3_4", "mixed_3_6", "mixed_4_6"] | None = None
     keep: Annotated[tuple[str, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_mode(cls, data: Any) -> Any:
+        """Fill in what the mode gives."""
+        if isinstance(data, Mapping) and (given := OF_MODE.get(str(data.get("mode")))):
+            return {**dict(zip(("bits", "group_size"), given, strict=True)), **data}
+        return data
+
+    @model_validator(mode="after")
+    def _fits_mode(self) -> Self:
+        if self.mode == "affine":
+            if self.group_size == 16:
+                raise ValueError("`group_size` is 32, 64 or 128 in the affine mode")
+        elif (self.bits, self.group_size) != OF_MODE[self.mode] or self.mixed:
+            bits, group_size = OF_MODE[self.mode]
+            raise ValueError(f"`{self.mode}` has {bits} bits in groups of {group_size}, no other")
+        return self
 
 
 class QuantizeSourceParams(QuantizeParams):
@@ -101,7 +125,7 @@ def _quantized(
     if params.mixed:
         choose = mixed_quant_predicate_builder(params.mixed, model, params.group_size)
     model, config = quantize_model(
-        model, config, params.group_size, params.bits,
+        model, config, params.group_size, params.bits, mode=params.mode,
         quant_predicate=_checked(model, choose, params),
     )  # fmt: skip
     return model, config
@@ -181,8 +205,10 @@ def copy_others(run: Run) -> None:
 
 
 def _quantized_size(params: QuantizeParams, size: int) -> int:
-    """From 16 bits a weight to `bits`, and a scale and a bias of 16 bits for each group."""
-    return int(size * (params.bits + 32 / params.group_size) / 16)
+    """From 16 bits a weight to `bits`, and a scale and a bias of 16 bits for each group, or a scale
+    of 8."""
+    of_group = 32 if params.mode == "affine" else 8
+    return int(size * (params.bits + of_group / params.group_size) / 16)
 
 
 TOOLS = (
