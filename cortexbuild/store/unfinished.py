@@ -47,16 +47,15 @@ class Unfinished:
         assert name == Path(name).name, "files of an output that is written so have no folders"
         self._folder.mkdir(parents=True, exist_ok=True)
         path, draft = self._folder / name, self.scratch / f"{name}.draft"
-        with draft.open("xb", buffering=0) as file:
-            hashed = _Hashed(file)
-            try:
+        try:
+            with draft.open("xb", buffering=0) as file:
+                hashed = _Hashed(file)
                 yield hashed
-            except BaseException:
-                draft.unlink()
-                raise
-            disk.fsync(file)
+                disk.fsync(file)
+            draft.rename(path)
+        finally:
+            draft.unlink(missing_ok=True)
         sums = hashed.sums()
-        draft.rename(path)
         disk.replace_text(self._folder / f"{name}{NOTE}", json.dumps(sums._asdict()))
         self._made[name] = sums
 

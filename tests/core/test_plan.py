@@ -62,8 +62,8 @@ def labels(plan):
 
 def test_a_plan_needs_no_tool_and_no_weights():
     assert labels(planned(["mlx-4bit"])) == [
-        "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m:mlx-4bit/convert",
-        "m:mlx-4bit/quantize", "m:mlx-4bit/validate",
+        "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m:mlx-4bit/quantize",
+        "m:mlx-4bit/validate",
     ]  # fmt: skip
 
 
@@ -148,19 +148,20 @@ def test_a_mixture_has_no_budget():
 
 
 def test_targets_share_what_is_the_same():
-    plan = planned(["mlx-4bit", "mlx-8bit", "mlx-bf16"])
+    plan = planned(["gguf-q4_0", "gguf-q8_0", "mlx-bf16"])
     assert labels(plan).count("m/convert") == 1
     assert labels(plan).count("m/reference") == 1
-    assert len(plan.steps) == 11
-    assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:mlx-8bit",))))] == [
+    assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:gguf-q8_0",))))] == [
         "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m/convert",
-        "m:mlx-8bit/quantize", "m:mlx-8bit/validate",
+        "m:gguf-q8_0/quantize", "m:gguf-q8_0/validate",
     ]  # fmt: skip
 
 
 def test_each_step_has_a_name_of_its_own():
     """Failures, logs and what `why` knows are found by it."""
-    plan = planned(["mlx-4bit", "mlx-8bit", "gguf-q4_0", "gguf-q8_0", "gguf-bf16", "mlx-bf16"])
+    names = ("mlx-4bit", "gguf-q4_0", "gguf-q8_0", "gguf-bf16", "mlx-bf16")
+    fitted = {f"fit-{bits}": {"fit": {"bits": bits}} for bits in (4, 5)}
+    plan = planned({**fitted, **{name: {"recipe": name} for name in names}})
     named = labels(plan)
     assert len(set(named)) == len(named)
     assert "m/convert-mlx" in named and "m/convert-gguf" in named

@@ -75,8 +75,9 @@ def planned(models: int) -> Plan:
 def finished(plan: Plan) -> Agenda:
     """A build of all of it, in which every step makes what no other makes."""
     agenda = Agenda(plan, plan.ends(Scope(tuple(plan.goals))), lambda *_: None, lambda _: False)
-    while ready := agenda.take(2):
+    while ready := agenda.ready()[:2]:
         for item in ready:
+            agenda.start(item.id)
             tree = item.step.tree or Tree((File("a", Digest(item.id), 1),))
             agenda.finish(item.id, Trace(item.key, item.ingredients, tree, item.step.label, {}))
     assert not agenda.unfinished()

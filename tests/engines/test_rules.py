@@ -161,7 +161,7 @@ def test_s8_one_file_or_several_make_no_difference(models):
     manifest(models, in_shards(models.root / "shards"), t=("mlx-4bit", {}))
     planned = json.loads(models.run("plan", "--json").stdout)
     assert [s["id"] for s in plan["steps"]] == [s["id"] for s in planned["steps"]]
-    assert set(models.steps()) == {"m/fetch", "m/detect", "m/reference", "m:t/convert"}
+    assert set(models.steps()) == {"m/fetch", "m/detect", "m/reference", "m:t/quantize"}
     assert models.report()["targets"][0]["digest"] == before
 
 
