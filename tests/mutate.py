@@ -61,6 +61,7 @@ SABOTAGES = (
     core("small steps starve a large one", "schedule", "self.passed >= MOST_PASSED", "False", "tests/core/test_schedule.py"),
     core("what fits waits for what does not", "schedule", "if fits or step.is_due():", "if True:", "tests/core/test_schedule.py"),
     core("what a step needs that ended stays taken", "schedule", "        del self._running[id_]", "        pass", "tests/core/test_schedule.py"),
+    core("a forecast looks for the longest ways at every step", "forecast", "cache(partial(ways, plan, seconds))", "partial(ways, plan, seconds)", "tests/core/test_schedule.py"),
     core("a forecast keeps what goes", "forecast", "if not readers[before] and before in passing:", "if False:", "tests/core/test_schedule.py"),
     core("bytes go that a step still reads", "agenda", "needed |= {item.step for item in inputs if item.reads}", "pass", "tests/core/test_intermediates_property.py"),
     core("what a build is for goes", "agenda", "needed = set(self._ends)", "needed: set[StepId] = set()", "tests/app/test_intermediates.py"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from functools import cache, partial
 
 from .agenda import Ready
 from .needs import Capacity, Needs
@@ -47,9 +48,8 @@ def forecast(
             missing[id_] += 1
             readers[before] += 1
     seconds = {id_: step.seconds for id_, step in coming.items()}
-    line = Line(
-        Schedule(capacity, lambda ready: coming[ready.id].needs, lambda: ways(plan, seconds))
-    )
+    ways_from = cache(partial(ways, plan, seconds))
+    line = Line(Schedule(capacity, lambda ready: coming[ready.id].needs, ways_from))
     ready = {id_: _ready(plan, id_) for id_ in coming if not missing[id_]}
     running: list[tuple[float, int, StepId]] = []
     now, here, peak, written, memory = 0.0, 0, 0, 0, 0
