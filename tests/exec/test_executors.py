@@ -12,14 +12,15 @@ from workspace import PLUGIN, tiny_safetensors
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.ports import Job
 from cortexbuild.core.step import Failure, Kind, Trace
-from cortexbuild.exec.local import LocalExecutor, _environment
+from cortexbuild.exec.local import LocalExecutor
+from cortexbuild.exec.pool import environment
 from cortexbuild.store.local import LocalStore
 from cortexbuild.testing import fetch_step, text_plan
 
 
 @pytest.fixture
 def store(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPATH", str(PLUGIN))
+    monkeypatch.setenv("PYTHONPATH", str(PLUGIN), prepend=os.pathsep)
     opened = LocalStore(tmp_path / "store")
     yield opened
     opened.close()
@@ -32,7 +33,7 @@ def executor(request):
     made.told = told
     yield made
     made.close()
-    assert made._children == []
+    assert made._pool.idle == made._pool.lent == []
 
 
 def jobs_of(store, tmp_path, *labels):
@@ -117,12 +118,12 @@ def test_warm_children_are_used_again_and_of_another_engine_are_replaced(store, 
         for job in jobs_of(store, tmp_path, "a", "b"):
             executor.start(job)
             executor.wait()
-            first = executor._children[0].process.pid
-            assert len(executor._children) == 1
+            first = executor._pool.idle[0].process.pid
+            assert len(executor._pool.idle) == 1
         (job,) = jobs_of(store, tmp_path, "c")
         executor.start(job)
         executor.wait()
-        assert executor._children[0].process.pid == first
+        assert executor._pool.idle[0].process.pid == first
     finally:
         executor.close()
 
@@ -134,7 +135,7 @@ def alternate(executor, jobs, engines):
         # What a step of an engine needs is loaded by its child at first: here it is nothing.
         tool = replace(job.step.tool, engine={engine: "1"})
         executor.start(replace(job, step=replace(job.step, kind=Kind.DETECT, tool=tool)))
-        ran.append(next(c.process.pid for c in executor._children if c.job is not None))
+        ran.append(executor._pool.lent[0].process.pid)
         executor.wait()
     return ran
 
@@ -149,7 +150,7 @@ def test_children_of_engines_that_alternate_stay_warm_and_the_one_unused_longest
         assert ran[:2] == ran[2:], "a child was started again"
         _, torch, mlx = alternate(executor, jobs[4:], ["gguf", "torch", "mlx"])
         assert torch == ran[1] and mlx not in ran, "mlx had been unused for longest"
-        assert len(executor._children) == 2
+        assert len(executor._pool.idle) == 2
     finally:
         executor.close()
 
@@ -158,8 +159,8 @@ def test_only_fetch_may_use_the_network_and_no_step_sees_a_secret(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "canary")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary")
     monkeypatch.setenv("SOME_SETTING", "canary")
-    assert _environment(Kind.FETCH)["HF_TOKEN"] == "canary"
-    assert "HF_HUB_OFFLINE" not in _environment(Kind.FETCH) or "HF_HUB_OFFLINE" in os.environ
-    inside = _environment("mlx")
+    assert environment(Kind.FETCH)["HF_TOKEN"] == "canary"
+    assert "HF_HUB_OFFLINE" not in environment(Kind.FETCH) or "HF_HUB_OFFLINE" in os.environ
+    inside = environment("mlx")
     assert "canary" not in inside.values()
     assert inside["HF_HUB_OFFLINE"] == "1"
