@@ -10,10 +10,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from threading import Lock
+from typing import Any
 
 from ..core.ports import Job
 from ..core.step import Failure, Kind
@@ -99,6 +101,31 @@ class Pool:
         with self._lock:
             self.lent.remove(child)
         _end(child)
+
+    def run(
+        self,
+        work: Job | Errand,
+        tell: Callable[[str, Any], None],
+        hold: Callable[[Child | None], None] = lambda _: None,
+    ) -> object:
+        """Have it done, however long it takes; gives what came of it, a Failure if its child ended
+        before. `tell` hears of progress, and `hold` has the child meanwhile."""
+        child = self.lend(engine_of(work))
+        try:
+            hold(child)
+            child.pipe.send(work)
+            while True:
+                what, value = child.pipe.recv()
+                if what == "done":
+                    break
+                tell(what, value)
+        except (EOFError, OSError):
+            hold(None)
+            self.end(child)
+            return child.death(work.log)
+        hold(None)
+        self.give_back(child)
+        return value
 
     def close(self) -> None:
         """End all. Who has a child hears that it is gone, and gives it back by `end`."""
