@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_agenda_property import TOOL, World, compute, from_scratch, plans, trace_of
 
 from cortexbuild.app.build import After, build
-from cortexbuild.core.agenda import Agenda
+from cortexbuild.core.agenda import Agenda, Elsewhere
 from cortexbuild.core.digest import File, Tree, digest_value
 from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.ports import Done
@@ -44,7 +44,7 @@ class Team(World):
             self.plan.ends(Scope(tuple(self.plan.goals))),
             self.find,
             self.is_here,
-            can_pull=lambda step, tree: digests(tree) <= self.remote | self.bytes,
+            elsewhere=Elsewhere(lambda step, tree: digests(tree) <= self.remote | self.bytes),
         )
 
     def find(self, key, ingredients):

@@ -20,6 +20,7 @@ from ...core.step import StepId
 from ...errors import DriftError, UsageError
 from .. import words
 from ..beside import LOCK, MANIFEST
+from ..cluster import add_place, machines
 from ..prune import prunable, prune
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, summary
@@ -57,6 +58,12 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         "--no-intermediates", action="store_true",
         help="let go of weights made on the way as soon as nothing needs them",
     )  # fmt: skip
+    parser.add_argument(
+        "--executor", choices=("local", "dask"), default="",
+        help="where steps run: on this machine, or on a Dask cluster; without `--scheduler` and "
+        "`executor:` in cortex.yaml, on one of this machine",
+    )  # fmt: skip
+    add_place(parser, required=False)
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     parser.add_argument(
         "--prune", action="store_true",
@@ -134,12 +141,14 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope, began: Bega
         sharing = sharing_of(args)
         writing = writers(project, sharing, warn)
         project, tiers = share(project, sharing, warn)
+        project, elsewhere = machines(args, project, sharing)
         options = SyncOptions(
             args.jobs,
             After(args.after_failure, "fail" if args.require_remote else "build"),
             args.lock_timeout,
             "replace" if args.replace else "compare",
             keep_intermediates=not args.no_intermediates,
+            machines=elsewhere,
         )
         outcome = run_sync(project, scope, emit, options)
         told = push_good(project, scope.targets, writing, sharing, emit) if writing else []

@@ -8,9 +8,10 @@ serve.py       the processes: a worker, a scheduler
 security.py    certificates, and which addresses do without
 crew.py        the workers as a client sees them, and which takes a step
 reach.py       contents that are in the shared caches
+here.py        what is done on the client's own machine
+carrier.py     contents between a client's store and the shared caches
 executor.py    the client's side
-connect.py     to a cluster that is there, or one on this machine
+connect.py     Dask, as a client uses it
 
-Modules that import Dask, which takes a second, are imported when a cluster is used: `site`,
-`serve`, `connect` and `executor`.
+`connect`, `serve` and `site` import Dask, which takes a second: only where a cluster is used.
 """

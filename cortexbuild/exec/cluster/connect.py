@@ -48,6 +48,10 @@ class Link:
         except (OSError, CancelledError) as error:
             raise self.gone() from error
 
+    def weight(self, parcel: Parcel) -> int:
+        """The bytes that a parcel is on its way."""
+        return len(dumps(parcel))
+
     def submit(self, parcel: Parcel, worker: str, needs: Needs, room: Capacity) -> None:
         future = self._client.submit(
             do, parcel, key=parcel.ticket, pure=False, workers=[worker],
@@ -118,11 +122,6 @@ class Link:
             self._put("left", message["worker"])
 
 
-def weight(parcel: Parcel) -> int:
-    """The bytes that a parcel is on its way."""
-    return len(dumps(parcel))
-
-
 def connect(place: Place, put: Put) -> Link:
     """To a scheduler that is there. Raises RemoteError when it does not answer."""
     return _link(place.address, security(place), ExitStack(), put)
@@ -140,7 +139,7 @@ def connect_here(store: Path, site: Site, room: Capacity, put: Put) -> Link:
         own = Security.temporary()
         cluster = stack.enter_context(LocalCluster(
             n_workers=1, processes=False, host="127.0.0.1", protocol="tls://", security=own,
-            dashboard_address=None, silence_logs=logging.CRITICAL, **worker_options(offer, site),
+            dashboard_address=None, silence_logs=False, **worker_options(offer, site),
         ))  # fmt: skip
         return _link(cluster.scheduler_address, own, stack.pop_all(), put)
 
@@ -165,7 +164,10 @@ def _link(address: str, how: Any, stack: ExitStack, put: Put) -> Link:
 
 
 def _quiet() -> None:
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    """What is wrong comes to us as an error; Dask's own words of it would be among ours."""
+    for name in ("distributed", "distributed.client"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [logging.NullHandler()], False
 
 
 def _taken(needs: Needs, room: Capacity) -> Mapping[str, float]:

@@ -132,10 +132,11 @@ class Crew:
 
     def _member(self, address: str, told: Any) -> Member:
         offer = offer_from(told.get("cortexbuild"))
-        name = str(told.get("name", address))
         if offer is None:
-            return Member(address, name, None, wrong="no `cortexbuild worker` of this version")
-        member = Member(address, name, offer, shows(self._store, *offer.beacon))
+            return Member(
+                address, str(told["name"]), None, wrong="no `cortexbuild worker` of this version"
+            )
+        member = Member(address, offer.name, offer, shows(self._store, *offer.beacon))
         if member.shares and offer.machine != machine_id():
             member.wrong = (
                 "its CORTEX_HOME is this one, on another machine: an index of files cannot be "

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...core.events import Event, Said, StepChanged, StepMoved
 from ...core.needs import Needs
@@ -25,11 +25,13 @@ from ...sources import find_source
 from ...store.local import LocalStore
 from ..pool import Pool
 from .carrier import Carrier
-from .connect import Link, Put, weight
 from .crew import Crew, Member, Task, in_words
 from .here import AT_ONCE, Here
 from .parcel import MOST, Parcel, Report, lighten
 from .reach import Reach
+
+if TYPE_CHECKING:
+    from .connect import Link, Put
 
 DEATHS = 2
 """How many workers may end while they run one step; after one more it is taken for the reason."""
@@ -243,7 +245,7 @@ class ClusterExecutor:
         parcel = Parcel(ticket, self._run, task.light, details=task.details)
         if self._carrier is not None:
             parcel = self._carrier.address(parcel, shares=member.shares)
-        if (size := weight(parcel)) > MOST:
+        if (size := self._joined().weight(parcel)) > MOST:
             self._fail(task.job, Failure(f"to tell of it takes {size} bytes, of at most {MOST}"))
             return
         member.running[ticket] = task

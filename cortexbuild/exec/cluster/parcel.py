@@ -108,8 +108,8 @@ def whole_job(parcel: Parcel, store: LocalStore) -> Job:
     return replace(job, step=step, ingredients=said["ingredients"], inputs=inputs)
 
 
-def end_of(log: Path) -> str:
-    """The end of a log, which is where an error stands."""
+def take_log(log: Path) -> str:
+    """The end of a log, which is where an error stands. One that is not all of it stays."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)
@@ -117,7 +117,10 @@ def end_of(log: Path) -> str:
             text = file.read().decode(errors="replace")
     except FileNotFoundError:
         return ""
-    return text if size <= LOG else f"… {size - LOG} bytes before this are left out\n{text}"
+    if size > LOG:
+        return f"… {size - LOG} bytes before this are on the worker, in {log}\n{text}"
+    log.unlink()
+    return text
 
 
 def _rows(tree: Tree) -> list[list[str | int]]:

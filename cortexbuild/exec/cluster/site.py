@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeAlias
 
 from distributed import Worker, WorkerPlugin, get_worker
 
@@ -19,7 +20,7 @@ from ...errors import CortexError
 from ...store.local import LocalStore
 from ..errand import Errand
 from ..pool import Child, Pool
-from .parcel import Parcel, Report, end_of, whole_job
+from .parcel import Parcel, Report, take_log, whole_job
 
 TOPIC = "cortexbuild"
 PLUGIN = "cortexbuild"
@@ -29,6 +30,9 @@ OVER = ("cancelled", "released", "forgotten", "error")
 """What a task of ours comes to be that nobody waits for any more."""
 
 
+Hold: TypeAlias = AbstractContextManager[object]
+
+
 @dataclass(slots=True)
 class _Running:
     child: Child | None = None
@@ -36,12 +40,15 @@ class _Running:
 
 
 class Site(WorkerPlugin):  # type: ignore[misc]
-    """Runs jobs in children, in a store, with their logs in a folder of that."""
+    """Runs jobs in children, in a store, with their logs in a folder of that; meanwhile it has a
+    `hold` on the store."""
 
     name = PLUGIN
 
-    def __init__(self, store: Path, run: Path, pool: Pool) -> None:
-        self._store, self._run, self._pool = store, run, pool
+    def __init__(
+        self, store: Path, run: Path, pool: Pool, hold: Callable[[], Hold] = nullcontext
+    ) -> None:
+        self._store, self._run, self._pool, self._hold = store, run, pool, hold
         self._lock = Lock()
         self._running: dict[str, _Running] = {}
         self._worker: Worker | None = None
@@ -65,13 +72,14 @@ class Site(WorkerPlugin):  # type: ignore[misc]
             self._running[parcel.ticket] = _Running()
         self._tell(parcel, "started", "")
         try:
-            done = self._do(parcel, log)
+            with self._hold():
+                done = self._do(parcel, log)
         except CortexError as error:
             done = Done(parcel.job.id, Failure(str(error), error.hint, str(log), error.exit_code))
         finally:
             with self._lock:
                 del self._running[parcel.ticket]
-        return Report(done, end_of(log))
+        return Report(done, take_log(log))
 
     def _do(self, parcel: Parcel, log: Path) -> Done:
         root = self._certificates(parcel)
@@ -141,11 +149,9 @@ class Site(WorkerPlugin):  # type: ignore[misc]
 
     def _certificates(self, parcel: Parcel) -> Path:
         """The folder that `ca` of remotes is relative to."""
-        folder = self._run / "certificates"
-        folder.mkdir(exist_ok=True)
         for name, text in parcel.certificates.items():
-            (folder / Path(name).name).write_text(text)
-        return folder
+            (self._run / Path(name).name).write_text(text)
+        return self._run
 
 
 def do(parcel: Parcel) -> Report:
