@@ -49,7 +49,7 @@ def cut(run: Run, params: CutParams) -> None:
     run.progress(1, 2)
     hold = os.environ.get("CORTEX_HOME", "")
     if params.sleep:
-        (Path(hold) / "cutting").touch()
+        (Path(hold) / "cutting").write_text(str(os.getpid()))
         time.sleep(params.sleep)
     if params.fail == "raise":
         raise ValueError("no scissors")

@@ -15,6 +15,7 @@ from .beacon import shows
 from .offer import Offer, lacks, machine_id, offer_from
 
 MOST_NAMED = 8
+STRANGER = "it is no `cortexbuild worker`, or one of another version"
 
 
 @dataclass(slots=True, eq=False)
@@ -133,9 +134,7 @@ class Crew:
     def _member(self, address: str, told: Any) -> Member:
         offer = offer_from(told.get("cortexbuild"))
         if offer is None:
-            return Member(
-                address, str(told["name"]), None, wrong="no `cortexbuild worker` of this version"
-            )
+            return Member(address, str(told["name"]), None, wrong=STRANGER)
         member = Member(address, offer.name, offer, shows(self._store, *offer.beacon))
         if member.shares and offer.machine != machine_id():
             member.wrong = (
