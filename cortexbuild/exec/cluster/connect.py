@@ -37,6 +37,7 @@ class Link:
     def __init__(self, client: Client, stack: ExitStack, put: Put) -> None:
         self._client, self._stack, self._put = client, stack, put
         self._futures: dict[str, Future[Report]] = {}
+        self._spent: list[Future[Report]] = []
         self.address = str(client.scheduler.address) if client.scheduler else ""
         client.subscribe_topic(TOPIC, lambda event: put("said", event[1]))
         client.subscribe_topic("all", self._hear)
@@ -58,12 +59,15 @@ class Link:
             resources=_taken(needs, room),
         )  # fmt: skip
         self._futures[parcel.ticket] = future
+        # To let go of one is a message, too, and what comes right after a message waits 10 ms.
+        self._spent.clear()
         future.add_done_callback(lambda _: self._put("ended", parcel.ticket))
 
     def outcome(self, ticket: str) -> Report | str | None:
         """What came of a task that ended: a report, what went wrong with it, or None if that went
         with its worker. Raises RemoteError when the scheduler is gone."""
         future = self._futures.pop(ticket)
+        self._spent.append(future)
         if not self.is_up():
             raise self.gone()
         if future.status not in ("finished", "error"):
@@ -139,7 +143,8 @@ def connect_here(store: Path, site: Site, room: Capacity, put: Put) -> Link:
         own = Security.temporary()
         cluster = stack.enter_context(LocalCluster(
             n_workers=1, processes=False, host="127.0.0.1", protocol="tls://", security=own,
-            dashboard_address=None, silence_logs=False, **worker_options(offer, site),
+            scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+            silence_logs=False, **worker_options(offer, site),
         ))  # fmt: skip
         return _link(cluster.scheduler_address, own, stack.pop_all(), put)
 
