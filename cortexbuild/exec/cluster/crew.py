@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...core.digest import Digest, File, Tree
 from ...core.needs import Capacity, Needs
@@ -49,6 +49,7 @@ class Member:
     leaving: bool = False
     running: dict[str, Task] = field(default_factory=dict)
     has: set[Digest] = field(default_factory=set)
+    lacks: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     @property
     def room(self) -> Capacity:
@@ -60,6 +61,10 @@ class Member:
         for task in self.running.values():
             left = left.without(task.needs)
         return left
+
+
+Rooms: TypeAlias = dict[Member, Capacity]
+"""What workers have left."""
 
 
 class Crew:
@@ -99,6 +104,9 @@ class Crew:
     def slots(self) -> int:
         return sum(member.room.jobs for member in self.usable())
 
+    def rooms(self) -> Rooms:
+        return {member: member.left() for member in self.usable()}
+
     def free(self) -> int:
         """How many more steps could run; how many run that take no core is of no matter."""
         taken = sum(
@@ -116,12 +124,12 @@ class Crew:
             found[member.name] = missing
         return found
 
-    def choose(self, task: Task) -> Member | None:
-        """The worker that a step goes to now: one that has most of its inputs, and of those the
-        one that has least to do. None while those that could run it are busy."""
+    def choose(self, task: Task, rooms: Rooms) -> Member | None:
+        """The worker, of those with room, that a step goes to now: one that has most of its inputs,
+        and of those the one that has least to do. None while those that could run it are busy."""
         best: tuple[tuple[bool, int, int], Member] | None = None
-        for member in self.usable():
-            if not member.left().can_take(task.needs, member.room):
+        for member, left in rooms.items():
+            if not left.can_take(task.needs, member.room):
                 continue
             if not (member.shares or task.sent) or self._missing(member, task.job.step, task.needs):
                 continue
@@ -153,7 +161,10 @@ class Crew:
         if member.wrong or member.leaving:
             return member.wrong or "it is about to end"
         assert member.offer is not None, "what is not wrong has an offer"
-        return lacks(member.offer, step, needs)
+        question = (step.tool.name, step.kind, step.format, needs.memory)
+        if question not in member.lacks:  # in one plan a tool has one version
+            member.lacks[question] = lacks(member.offer, step, needs)
+        return member.lacks[question]
 
 
 def _bytes_of(member: Member, trees: Iterable[Tree]) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -67,6 +67,7 @@ class ClusterExecutor:
         self._link: Link | None = None
         self._run, self._tickets = uuid.uuid4().hex[:12], 0
         self._waiting: list[Task] = []
+        self._stirred = False  # something is so that a step that waits may find a worker
         self._placed: dict[str, Member] = {}
         self._over: deque[Done] = deque()
 
@@ -84,22 +85,18 @@ class ClusterExecutor:
             self._here.run(job, partial(self._told, job, ""), partial(self._end_here, job))
             return
         sizes = {role: tree.size for role, tree in job.inputs.items()}
-        task = Task(job, self._terms.needs(job.step, sizes), *lighten(job, self._store))
-        if self._carrier is None or all(member.shares for member in self._crew.usable()):
-            self._waiting.append(task)
-        else:
-            self._carrier.send(task, partial(self._sent, task))
+        self._queue(Task(job, self._terms.needs(job.step, sizes), *lighten(job, self._store)))
 
     def wait(self) -> Done:
         while True:
-            self._place()
+            if self._stirred:
+                self._place()
             if self._over:
                 return self._over.popleft()
             try:
-                what, value = self._inbox.get(timeout=self._next_look())
+                self._hear(*self._inbox.get(timeout=self._next_look()))
             except Empty:
-                continue
-            self._hear(what, value)
+                self._stirred = True
 
     def close(self) -> None:
         link, self._link = self._link, None
@@ -151,14 +148,20 @@ class ClusterExecutor:
         elif what == "said":
             self._hear_of_step(value)
         elif what == "joined":
-            for member in self._crew.meet(self._joined().workers()):
-                if member.wrong:
-                    self._tell(Said(f"{member.name} joined, and is not used: {member.wrong}"))
+            self._meet(self._crew.meet(self._joined().workers()))
         elif what == "left":
             for ticket in self._crew.leave(value):
                 self._lose(ticket)
         elif what == "ended" and value in self._placed:
             self._hear_of_end(value)
+
+    def _meet(self, members: Sequence[Member]) -> None:
+        for member in members:
+            if member.wrong:
+                self._tell(Said(f"{member.name} joined, and is not used: {member.wrong}"))
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            self._queue(task)
 
     def _hear_of_step(self, message: Mapping[str, Any]) -> None:
         if message["what"] == "leaving":
@@ -180,7 +183,7 @@ class ClusterExecutor:
         if outcome is None:  # it went with its worker, of which the scheduler tells, too
             self._lose(ticket)
             return
-        member = self._placed.pop(ticket)
+        member, self._stirred = self._placed.pop(ticket), True
         job = member.running.pop(ticket).job
         if not isinstance(outcome, Report):
             self._fail(job, Failure(f"on {member.name}: {outcome}"))
@@ -217,23 +220,40 @@ class ClusterExecutor:
             ))  # fmt: skip
         else:
             self._tell(Said(f"{member.name} is gone; {task.job.step.label} runs again elsewhere"))
-            self._waiting.insert(0, task)
+            self._queue(task)
 
     # -- what goes out
+
+    def _queue(self, task: Task) -> None:
+        """It waits for a worker; where stores differ, once what it reads can be had."""
+        if self._carrier is None or task.sent or all(m.shares for m in self._crew.usable()):
+            self._waiting.append(task)
+            self._stirred = True
+        else:
+            self._carrier.send(task, partial(self._sent, task))
 
     def _sent(self, task: Task, failure: Failure | None) -> None:
         if failure is not None:
             self._fail(task.job, failure)
         else:
             task.sent = True
-            self._waiting.append(task)
+            self._queue(task)
 
     def _place(self) -> None:
+        """What waits goes out, as far as there is room."""
+        self._stirred = False
+        rooms = self._crew.rooms()
+        idle = {member: left for member, left in rooms.items() if left.jobs > 0}
         for task in list(self._waiting):
-            member = self._crew.choose(task)
+            member = self._crew.choose(task, idle if task.needs.cores else rooms)
             if member is not None:
                 self._waiting.remove(task)
                 self._submit(task, member)
+                rooms[member] = member.left()
+                if rooms[member].jobs:
+                    idle[member] = rooms[member]
+                else:
+                    idle.pop(member, None)
             elif lacking := self._crew.lacking(task.job.step, task.needs):
                 self._wait_for_worker(task, lacking)
             else:
