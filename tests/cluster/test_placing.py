@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -16,7 +17,13 @@ from cortexbuild.errors import RemoteError, UsageError
 from cortexbuild.exec.cluster.beacon import beacon, shows
 from cortexbuild.exec.cluster.crew import in_words
 from cortexbuild.exec.cluster.executor import ClusterExecutor, Terms
-from cortexbuild.exec.cluster.offer import lacks, offer_from, offer_here
+from cortexbuild.exec.cluster.offer import (
+    dask_version,
+    differences,
+    lacks,
+    offer_from,
+    offer_here,
+)
 from cortexbuild.exec.cluster.parcel import MOST, Parcel, Report, lighten, whole_job
 from cortexbuild.exec.pool import Pool
 from cortexbuild.store.local import LocalStore
@@ -73,8 +80,11 @@ class Scheduler:
     def forget(self, ticket):
         pass
 
-    def differences(self, offers):
-        return ()
+    def versions(self):
+        return {"python": platform.python_version(), "dask": dask_version()}
+
+    def first_workers(self, patience):
+        return self.workers()
 
     def close(self):
         pass
@@ -124,6 +134,10 @@ def cluster(store, tmp_path, offer):
         executor.close()
 
 
+def place(executor):
+    executor._placing.place(executor._submit, executor._give_up)
+
+
 def job_of(store, tmp_path, version="1.0", **params) -> Job:
     with scratch(store.root) as folder:
         (folder / "out").mkdir()
@@ -145,13 +159,13 @@ def test_a_step_whose_workers_end_is_tried_three_times_and_named(cluster, store,
         def lose_it(event):
             told.append(event)
 
-        executor._place()
+        place(executor)
         for _ in range(3):
             worker, _parcel = link.sent[-1]
             seen.append(worker)
             link.lose(worker)
             executor._hear(*executor._inbox.get(timeout=1))
-            executor._place()
+            place(executor)
         done = executor.wait()
         assert len(set(seen)) == len(link.sent) == 3, "each time it is another"
         assert isinstance(done.outcome, Failure)
@@ -162,14 +176,14 @@ def test_a_step_whose_workers_end_is_tried_three_times_and_named(cluster, store,
 def test_workers_that_are_told_to_end_do_not_count_as_deaths(cluster, store, tmp_path):
     with cluster(*"abcdef") as (link, executor, _):
         executor.start(job_of(store, tmp_path))
-        executor._place()
+        place(executor)
         for _ in range(5):
             worker = link.sent[-1][0]
             link.put("said", {"what": "leaving", "value": worker})
             link.lose(worker)
             for _ in range(2):
                 executor._hear(*executor._inbox.get(timeout=1))
-            executor._place()
+            place(executor)
         link.finish()
         assert isinstance(executor.wait().outcome, Trace) and len(link.sent) == 6
 
@@ -177,19 +191,19 @@ def test_workers_that_are_told_to_end_do_not_count_as_deaths(cluster, store, tmp
 def test_when_the_last_worker_goes_one_may_come_and_then_it_fails(cluster, store, tmp_path):
     with cluster("a", patience=0.2) as (link, executor, _):
         executor.start(job_of(store, tmp_path))
-        executor._place()
+        place(executor)
         link.lose("a")
         failure = executor.wait().outcome
         assert "for 0 seconds no worker was there that could run it" in failure.message
     with cluster("a", patience=60) as (link, executor, _):
         executor.start(job_of(store, tmp_path))
-        executor._place()
+        place(executor)
         offer = link.offers["a"]
         link.lose("a")
         link.join("b", {**offer, "name": "b"})
         while len(link.sent) < 2:
             executor._hear(*executor._inbox.get(timeout=1))
-            executor._place()
+            place(executor)
         assert link.sent[-1][0] == "b"
         link.finish()
         assert isinstance(executor.wait().outcome, Trace)
@@ -199,7 +213,7 @@ def test_when_the_last_worker_goes_one_may_come_and_then_it_fails(cluster, store
 def test_who_waits_for_a_scheduler_that_is_gone_is_told(cluster, store, tmp_path):
     with cluster("a", patience=60) as (link, executor, _):
         executor.start(job_of(store, tmp_path))
-        executor._place()
+        place(executor)
         link.up = False
         link.finish()
         with pytest.raises(RemoteError, match="the scheduler is gone"):
@@ -211,11 +225,11 @@ def test_steps_that_take_all_of_a_worker_s_memory_wait_for_it(cluster, store, tm
     with cluster("small", needs=Needs(5 * GIB), offers=large) as (link, executor, _):
         for keep in (1, 2):
             executor.start(job_of(store, tmp_path, keep=keep))
-        executor._place()
+        place(executor)
         assert [worker for worker, _ in link.sent] == ["big"]
         link.finish()
         executor.wait()
-        executor._place()
+        place(executor)
         assert [worker for worker, _ in link.sent] == ["big", "big"]
 
 
@@ -269,6 +283,17 @@ def test_an_engine_that_is_not_installed_is_said(store, tmp_path, offer):
     )
 
 
+def test_versions_that_differ_are_told_in_words(offer):
+    here = {"python": platform.python_version(), "dask": dask_version()}
+    same, other = offer_from(offer("a")), offer_from({**offer("b"), "python": "3.11.0"})
+    assert list(differences(here, [same])) == []
+    said = list(differences({**here, "dask": "1.0"}, [same, other]))
+    assert said == [
+        f"the scheduler has dask 1.0, and here is {here['dask']}",
+        f"b has python 3.11.0, and here is {here['python']}",
+    ]
+
+
 def test_workers_that_lack_the_same_are_named_together():
     said = in_words({**{f"w{n}": "no mlx" for n in range(10)}, "x": "no torch"})
     assert said == "w0, w1, w2, w3, w4, w5, w6, w7 and 2 more: no mlx; x: no torch"
@@ -314,7 +339,7 @@ def test_a_job_that_is_too_large_to_be_told_fails(cluster, store, tmp_path, monk
 def test_what_workers_say_is_told_with_their_names(cluster, store, tmp_path):
     with cluster("a") as (link, executor, told):
         executor.start(job_of(store, tmp_path))
-        executor._place()
+        place(executor)
         parcel = link.sent[-1][1]
         message = {"run": parcel.run, "ticket": parcel.ticket, "what": "said", "value": "waits"}
         link.put("said", message)

@@ -7,9 +7,11 @@ beacon.py      proof that two processes have one store
 serve.py       the processes: a worker, a scheduler
 security.py    certificates, and which addresses do without
 crew.py        the workers as a client sees them, and which takes a step
+placing.py     steps that wait for a worker, and those that are with one
 reach.py       contents that are in the shared caches
 here.py        what is done on the client's own machine
 carrier.py     contents between a client's store and the shared caches
+results.py     what steps came to
 executor.py    the client's side
 connect.py     Dask, as a client uses it
 

@@ -6,17 +6,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ...core.digest import File
-from ...core.events import Event, Said, StepMoved
+from ...core.events import Event
 from ...core.ports import Done, Job, Pull
 from ...core.step import Failure, StepId
 from ...store.local import LocalStore
 from ...store.scratch import scratch
 from ..errand import Errand
 from .crew import Task
-from .here import Here
+from .here import Here, told
 from .parcel import Parcel, with_certificates
 from .reach import Reach
 
@@ -60,7 +59,9 @@ class Carrier:
         if self._keeps(job.id) or trace.tree.size <= SMALL:
             pulling = replace(job, pull=Pull(trace.tree, trace, (self._reach.to,)))
             self._here.run(
-                pulling, partial(self._told, job), lambda came: then(_as_made(job, done, came))
+                pulling,
+                partial(told, self._tell, job),
+                lambda came: then(_as_made(job, done, came)),
             )
             return
         with scratch(self._store.root) as folder:
@@ -83,13 +84,7 @@ class Carrier:
                 self._reach.note(missing)
             then(failure)
 
-        self._here.run(errand, partial(self._told, job), sent)
-
-    def _told(self, job: Job, what: str, value: Any) -> None:
-        if what == "moved":
-            self._tell(StepMoved(job.step.label, *value))
-        else:
-            self._tell(Said(value))
+        self._here.run(errand, partial(told, self._tell, job), sent)
 
 
 def _as_made(job: Job, made: Done, came: Done | Failure) -> Done:

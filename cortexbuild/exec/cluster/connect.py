@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-import platform
+import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -18,7 +18,7 @@ from distributed.protocol.pickle import dumps
 from ...core.needs import Capacity, Needs
 from ...errors import RemoteError
 from .beacon import beacon
-from .offer import Offer, offer_here
+from .offer import offer_here
 from .parcel import Parcel, Report
 from .security import Place, security
 from .serve import SETTINGS, resources, worker_options
@@ -92,7 +92,8 @@ class Link:
 
     def forget(self, ticket: str) -> None:
         """It is not waited for any more; what runs of it is ended."""
-        self._client.cancel([self._futures.pop(ticket)], force=True)
+        if future := self._futures.pop(ticket, None):
+            self._client.cancel([future], force=True)
 
     def close(self) -> None:
         """What runs is ended, on all workers."""
@@ -101,22 +102,23 @@ class Link:
                 self._client.cancel(list(self._futures.values()), force=True)
         self._stack.close()
 
-    def differences(self, offers: Iterable[Offer]) -> Iterator[str]:
-        """Versions that are not the same everywhere, in words."""
-        ours, known = platform.python_version(), self._client.get_versions()
-        scheduler = known["scheduler"]
-        if (python := str(scheduler["host"]["python"]).rpartition(".final")[0]) and (
-            python != ours
-        ):
-            yield f"the scheduler has python {python}, and here is {ours}"
-        here = known["client"]["packages"]["distributed"]
-        for name, side in [("the scheduler", scheduler), *known["workers"].items()]:
-            there = side["packages"]["distributed"]
-            if there != here:
-                yield f"{name} has distributed {there}, and here is {here}"
-        for offer in offers:
-            if offer.python != ours:
-                yield f"{offer.name} has python {offer.python}, and here is {ours}"
+    def versions(self) -> Mapping[str, str]:
+        """Of the scheduler."""
+        told = self._client.sync(self._client.scheduler.versions)
+        python = ".".join(str(told["host"]["python"]).split(".")[:3])
+        return {"python": python, "dask": str(told["packages"]["distributed"])}
+
+    def first_workers(self, patience: float) -> Mapping[str, Any]:
+        """The workers, once there is one. Raises RemoteError when none comes."""
+        until = time.monotonic() + patience
+        while not (told := self.workers()):
+            if time.monotonic() > until:
+                raise RemoteError(
+                    f"there is no worker at {self.address}",
+                    hint=f"`cortexbuild worker --scheduler {self.address}` starts one",
+                )
+            time.sleep(0.1)
+        return told
 
     def _hear(self, event: tuple[float, Any]) -> None:
         message = event[1]

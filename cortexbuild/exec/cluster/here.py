@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
+from ...core.events import Event, Said, StepChanged, StepMoved
 from ...core.ports import Job
 from ..errand import Errand
 from ..pool import Pool
@@ -14,6 +15,16 @@ from ..pool import Pool
 AT_ONCE = 4
 
 Then = Callable[[Any], None]
+
+
+def told(tell: Callable[[Event], None], job: Job, what: str, value: Any, where: str = "") -> None:
+    """What a child said of a step, as an event; `where` is its worker."""
+    if what == "started":
+        tell(StepChanged(job.id, job.step.label, "started", f"on {where}"))
+    elif what == "moved":
+        tell(StepMoved(job.step.label, *value))
+    else:
+        tell(Said(f"{where}: {value}" if where else value))
 
 
 class Here:

@@ -6,8 +6,9 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Offer:
     name: str
     cortexbuild: str
     python: str
+    dask: str
     system: str
     machine: str
     store: str
@@ -70,9 +72,9 @@ def offer_from(plain: Any) -> Offer | None:
 
 def offer_here(name: str, room: Capacity, store: Path, beacon: tuple[str, str]) -> Offer:
     """What this machine has, of which steps may take so much `room`."""
-    system = f"{platform.system()} {platform.machine()}"
     return Offer(
-        name, VERSION, platform.python_version(), system, machine_id(), str(store), beacon, room,
+        name, VERSION, platform.python_version(), dask_version(),
+        f"{platform.system()} {platform.machine()}", machine_id(), str(store), beacon, room,
         tuple(_abilities()), tuple(_tools_here()),
     )  # fmt: skip
 
@@ -101,6 +103,16 @@ def lacks(offer: Offer, step: Step, needs: Needs) -> str:
     return ""
 
 
+def differences(scheduler: Mapping[str, str], offers: Iterable[Offer]) -> Iterator[str]:
+    """Versions that are not the same everywhere, in words; a scheduler tells of two."""
+    here = {"python": platform.python_version(), "dask": dask_version()}
+    sides = {offer.name: {"python": offer.python, "dask": offer.dask} for offer in offers}
+    for name, there in {"the scheduler": scheduler, **sides}.items():
+        for what, ours in here.items():
+            if there[what] != ours:
+                yield f"{name} has {what} {there[what]}, and here is {ours}"
+
+
 def _tool_missing(offer: Offer, step: Step) -> str:
     same = [t for t in offer.tools if (t.name, t.kind) == (step.tool.name, step.kind.value)]
     if not same:
@@ -109,6 +121,13 @@ def _tool_missing(offer: Offer, step: Step) -> str:
     error = ToolError(tool.missing) if tool.missing else None
     error = error or refusal(step.tool, tool.revision, tool.engine)
     return str(error) if error else ""
+
+
+def dask_version() -> str:
+    try:
+        return version("distributed")
+    except PackageNotFoundError:
+        return "none"
 
 
 def _tools_here() -> Iterator[ToolHere]:

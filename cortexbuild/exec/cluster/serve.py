@@ -22,6 +22,7 @@ SETTINGS = {
     "distributed.worker.http.routes": [],  # pages with logs, which ask nobody who he is
     "distributed.scheduler.http.routes": [],
     "distributed.scheduler.allowed-failures": 2,
+    "distributed.scheduler.worker-ttl": "60s",  # of one that says nothing; steps are in children
     "distributed.comm.timeouts.connect": "10s",
 }
 PATIENCE = 60
