@@ -5,10 +5,12 @@ from __future__ import annotations
 import platform
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import pytest
 from workspace import PLUGIN
 
+from cortexbuild.core.address import Address
 from cortexbuild.core.events import Said
 from cortexbuild.core.needs import GIB, Capacity, Needs
 from cortexbuild.core.ports import Done, Job
@@ -24,8 +26,17 @@ from cortexbuild.exec.cluster.offer import (
     offer_from,
     offer_here,
 )
-from cortexbuild.exec.cluster.parcel import MOST, Parcel, Report, lighten, whole_job
+from cortexbuild.exec.cluster.parcel import (
+    MOST,
+    Parcel,
+    Report,
+    lighten,
+    whole_job,
+    with_certificates,
+)
+from cortexbuild.exec.cluster.reach import Reach
 from cortexbuild.exec.pool import Pool
+from cortexbuild.remotes import open_remote
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 from cortexbuild.testing import tree_of
@@ -166,7 +177,7 @@ def test_a_step_whose_workers_end_is_tried_three_times_and_named(cluster, store,
             link.lose(worker)
             executor._hear(*executor._inbox.get(timeout=1))
             place(executor)
-        done = executor.wait()
+        done = executor._results.next()
         assert len(set(seen)) == len(link.sent) == 3, "each time it is another"
         assert isinstance(done.outcome, Failure)
         assert done.outcome.message == f"its workers ended while they ran it: {', '.join(seen)}"
@@ -189,11 +200,13 @@ def test_workers_that_are_told_to_end_do_not_count_as_deaths(cluster, store, tmp
 
 
 def test_when_the_last_worker_goes_one_may_come_and_then_it_fails(cluster, store, tmp_path):
-    with cluster("a", patience=0.2) as (link, executor, _):
+    with cluster("a", patience=0.0) as (link, executor, _):
         executor.start(job_of(store, tmp_path))
         place(executor)
         link.lose("a")
-        failure = executor.wait().outcome
+        executor._hear(*executor._inbox.get(timeout=1))
+        place(executor)
+        failure = executor._results.next().outcome
         assert "for 0 seconds no worker was there that could run it" in failure.message
     with cluster("a", patience=60) as (link, executor, _):
         executor.start(job_of(store, tmp_path))
@@ -312,6 +325,29 @@ def test_one_store_is_known_by_a_file_and_not_by_its_path(store, tmp_path):
         with beacon(store.root):
             assert not (store.root / "workers" / "left").exists()
     assert not shows(store.root, name, content)
+
+
+def test_what_is_in_a_remote_in_another_size_is_not_there(store, tmp_path):
+    folder = tmp_path / "team"
+    (folder / "cas").mkdir(parents=True)
+    address = Address(url=f"file://{folder}")
+    tree = next(iter(job_of(store, tmp_path).inputs.values()))
+    (file,) = tree.files
+    reach = Reach(store, [address], address, partial(open_remote, root=tmp_path))
+    assert reach.has(tree), "it is here"
+    assert reach.missing(tree.files) == [file]
+    (folder / "cas" / file.digest).write_bytes(b"half")
+    assert reach.missing(tree.files) == [file]
+    (folder / "cas" / file.digest).write_bytes(store.blob(file.digest).read_bytes())
+    assert reach.missing(tree.files) == []
+
+
+def test_certificates_of_remotes_go_along_by_other_names(tmp_path):
+    (tmp_path / "certs").mkdir()
+    (tmp_path / "certs" / "ca.pem").write_text("an authority")
+    own = Address(url="https://cache.example/x", ca="certs/ca.pem")
+    (sent, plain), texts = with_certificates([own, Address(url="s3://b/x")], tmp_path)
+    assert texts == {sent.ca: "an authority"} and "/" not in sent.ca and plain.ca is None
 
 
 def test_a_job_of_many_files_goes_as_a_content_of_the_store(store, tmp_path):
