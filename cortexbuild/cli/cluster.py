@@ -17,9 +17,10 @@ from ..core.needs import Capacity, Needs
 from ..core.plan import Scope
 from ..core.step import Step, StepId
 from ..errors import ToolError, UsageError
-from ..exec.cluster.executor import ClusterExecutor, Terms
+from ..exec.cluster.executor import ClusterExecutor
 from ..exec.cluster.reach import Reach
 from ..exec.cluster.security import Place
+from ..exec.cluster.terms import Terms
 from ..exec.pool import Pool
 from ..remotes import open_remote
 from ..sources import is_offline

@@ -18,7 +18,7 @@ from cortexbuild.core.step import Failure, Input, Kind, Step, StepId, ToolId, Tr
 from cortexbuild.errors import RemoteError, UsageError
 from cortexbuild.exec.cluster.beacon import beacon, shows
 from cortexbuild.exec.cluster.crew import in_words
-from cortexbuild.exec.cluster.executor import ClusterExecutor, Terms
+from cortexbuild.exec.cluster.executor import ClusterExecutor
 from cortexbuild.exec.cluster.offer import (
     dask_version,
     differences,
@@ -35,6 +35,7 @@ from cortexbuild.exec.cluster.parcel import (
     with_certificates,
 )
 from cortexbuild.exec.cluster.reach import Reach
+from cortexbuild.exec.cluster.terms import Terms
 from cortexbuild.exec.pool import Pool
 from cortexbuild.remotes import open_remote
 from cortexbuild.store.local import LocalStore

@@ -51,8 +51,9 @@ def executor(request, store):
 
 def local_cluster(store, pool, tell):
     from cortexbuild.exec.cluster.connect import connect_here
-    from cortexbuild.exec.cluster.executor import ClusterExecutor, Terms
+    from cortexbuild.exec.cluster.executor import ClusterExecutor
     from cortexbuild.exec.cluster.site import Site
+    from cortexbuild.exec.cluster.terms import Terms
 
     run = store.root / "runs" / "worker"
     run.mkdir()

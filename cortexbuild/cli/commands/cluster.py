@@ -20,14 +20,14 @@ from ...store.storelock import store_lock
 from .. import wire, words
 from ..cluster import add_certificates, add_place, check_dask, place_of
 from ..machine import capacity, children
-from .command import Command, add_json, print_json, print_rows
+from .command import Command, a_count, add_json, print_json, print_rows
 
 
 def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser, required=True)
     parser.add_argument("--name", default="", help="what messages call it; made from the host's")
     parser.add_argument("--memory", type=_amount, metavar="N", help="for steps, such as 64GiB")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="steps at once")
+    parser.add_argument("-j", "--jobs", type=a_count, metavar="N", help="steps at once")
 
 
 def _amount(text: str) -> int:

@@ -29,6 +29,7 @@ from ..sharing import push_good, share, writers
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
     Command,
+    a_count,
     add_json,
     add_pins,
     add_scope,
@@ -53,7 +54,7 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help="change nothing; exit 3 if cortex.lock or a target is not up to date",
     )  # fmt: skip
     add_json(parser)
-    parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
+    parser.add_argument("-j", "--jobs", type=a_count, metavar="N", help="steps at once")
     parser.add_argument(
         "--no-intermediates", action="store_true",
         help="let go of weights made on the way as soon as nothing needs them",
@@ -92,12 +93,6 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     said.add_argument(
         "-v", "--verbose", action="store_true", help="also what starts and what is fresh"
     )
-
-
-def _jobs(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1")
-    return int(text)
 
 
 def _sync(args: argparse.Namespace) -> int:

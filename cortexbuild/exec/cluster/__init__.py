@@ -12,6 +12,7 @@ reach.py       contents that are in the shared caches
 here.py        what is done on the client's own machine
 carrier.py     contents between a client's store and the shared caches
 results.py     what steps came to
+terms.py       how a cluster is used
 executor.py    the client's side
 connect.py     Dask, as a client uses it
 

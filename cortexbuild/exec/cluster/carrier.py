@@ -65,8 +65,8 @@ class Carrier:
             )
             return
         with scratch(self._store.root) as folder:
-            self._store.keep_trace(trace, folder, replace=job.again == "replace")
-        then(done)
+            kept = self._store.keep_trace(trace, folder, replace=job.again == "replace")
+        then(replace(done, outcome=kept))
 
     def _send_missing(
         self, job: Job, then: Callable[[Failure | None], None], missing: list[File]

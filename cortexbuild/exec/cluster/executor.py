@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.events import Event, Said
 from ...core.needs import Needs
 from ...core.ports import Done, Job
-from ...core.step import Failure, Kind, Step, StepId
+from ...core.step import Failure, Kind, Step
 from ...errors import UsageError
 from ...sources import find_source
 from ...store.local import LocalStore
@@ -30,20 +29,10 @@ from .parcel import MOST, Parcel, lighten
 from .placing import Placing
 from .reach import Reach
 from .results import Results
+from .terms import Terms
 
 if TYPE_CHECKING:
     from .connect import Link, Put
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a cluster is used. `needs` tells what a step takes of a machine, by the bytes of its
-    inputs; `keeps` which outputs are to be here whatever their size. A step fails after
-    `patience` seconds in which no worker was there that could run it."""
-
-    needs: Callable[[Step, Mapping[str, int]], Needs]
-    keeps: Callable[[StepId], bool]
-    patience: float
 
 
 class ClusterExecutor:
@@ -66,8 +55,6 @@ class ClusterExecutor:
         self._run, self._tickets = uuid.uuid4().hex[:12], 0
         self._placing = Placing(self._crew, terms.patience)
         self._results = Results(self._carrier)
-
-    # -- what a build asks
 
     def free(self) -> int:
         """Besides those that run some may wait, for a worker that has what not all have."""
@@ -110,8 +97,6 @@ class ClusterExecutor:
         lacking = self._crew.lacking(step, needs)
         return Failure(f"no worker can run it. {in_words(lacking)}") if lacking else None
 
-    # -- who is there
-
     def _joined(self) -> Link:
         """The link, with the first worker of which a cluster begins to be one."""
         if self._link is not None:
@@ -126,8 +111,6 @@ class ClusterExecutor:
         for text in differences(link.versions(), self._crew.offers()):
             self._tell(Said(text))
         return link
-
-    # -- what is heard
 
     def _put(self, what: str, value: Any) -> None:
         self._inbox.put((what, value))
@@ -176,8 +159,6 @@ class ClusterExecutor:
         else:
             self._tell(Said(f"{member.name} is gone; {task.job.step.label} runs again elsewhere"))
             self._queue(task)
-
-    # -- what goes out
 
     def _queue(self, task: Task) -> None:
         """It waits for a worker; where stores differ, once what it reads can be had."""
