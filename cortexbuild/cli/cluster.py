@@ -83,14 +83,13 @@ def machines(
         return project, None
     said = said or Cluster(dask=HERE)
     address = args.scheduler or said.dask
-    place = None
-    if address != HERE:
-        files = {
-            what: getattr(args, f"tls_{what}") or _beside(project.root, getattr(said, what))
-            for what in ("ca", "cert", "key")
-        }
-        place = Place(address, **files, insecure=args.insecure)
-    reach = _reach(project, sharing)
+    if address == HERE:  # its worker has the client's store
+        return project, Machines(None, said.wait, None)
+    files = {
+        what: getattr(args, f"tls_{what}") or _beside(project.root, getattr(said, what))
+        for what in ("ca", "cert", "key")
+    }
+    place, reach = Place(address, **files, insecure=args.insecure), _reach(project, sharing)
     if reach is not None:
         project = replace(project, at_hand=reach.has)
     return project, Machines(place, said.wait, reach)

@@ -76,6 +76,11 @@ class Farm:
             self.worker(name)
         return self.ready(*names)
 
+    def go(self, *names: str) -> None:
+        """Steps that sleep there go on, and all that come."""
+        for name in names:
+            (self.home(name) / "go").touch()
+
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         process = self.processes.pop(name)
         process.send_signal(number)

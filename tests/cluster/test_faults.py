@@ -43,12 +43,13 @@ def half_written(home: Path) -> list[str]:
 
 def test_a_worker_that_is_killed_loses_its_step_to_another(small, tmp_path, shared):
     small.workers("ann", "bob")
-    space = project(tmp_path, small, shared, t={"sleep": 2.0})
+    space = project(tmp_path, small, shared, t={"sleep": 60.0})
     syncing = space.start("sync", "--cache", "remote:rw", "--progress", "json", "-v")
     until(lambda: cutting(small))
     ((name, step),) = cutting(small).items()
     small.kill(name)
     until(lambda: not lives(step))
+    small.go(*small.processes.keys() - {"scheduler"})
     out, err = syncing.communicate(timeout=60)
     assert syncing.returncode == 0, err
     assert f"{name} is gone; m:t/quantize runs again elsewhere" in err
@@ -61,7 +62,7 @@ def test_a_worker_that_is_killed_loses_its_step_to_another(small, tmp_path, shar
 
 def test_when_the_scheduler_is_gone_what_is_finished_is_kept(small, tmp_path, shared):
     small.workers("ann")
-    space = project(tmp_path, small, shared, t={"sleep": 2.0})
+    space = project(tmp_path, small, shared, t={"sleep": 60.0})
     syncing = space.start("sync", "--cache", "remote:rw")
     until(lambda: cutting(small))
     step = cutting(small)["ann"]
@@ -71,7 +72,7 @@ def test_when_the_scheduler_is_gone_what_is_finished_is_kept(small, tmp_path, sh
     assert small.processes["ann"].wait(timeout=30) == 5, "it would not know of another scheduler"
     until(lambda: not lives(step))
     small.processes.clear()
-    (small.home("ann") / "cutting").unlink()
+    small.go("ann")
     small.scheduler().workers("ann")
     report = space.report("--cache", "remote:rw")
     made = [step["step"] for step in report["steps"] if step["change"] == "built"]
@@ -105,11 +106,12 @@ def test_a_client_that_is_killed_leaves_nothing_running(small, tmp_path, shared)
 
 def test_workers_may_come_late_and_leave(small, tmp_path, shared):
     small.workers("ann")
-    space = project(tmp_path, small, shared, t={"sleep": 2.0}, u={"keep": 5, "sleep": 2.0})
+    space = project(tmp_path, small, shared, t={"sleep": 60.0}, u={"keep": 5, "sleep": 60.0})
     syncing = space.start("sync", "--cache", "remote:rw")
     until(lambda: cutting(small))
     small.workers("bob")
     until(lambda: len(cutting(small)) == 2)
+    small.go("bob")
     assert small.kill("ann", signal.SIGTERM) == 0
     _, err = syncing.communicate(timeout=60)
     assert syncing.returncode == 0, err

@@ -17,6 +17,7 @@ from ...core.digest import Tree
 from ...core.ports import Done, Job
 from ...core.step import Failure
 from ...errors import CortexError
+from ...store import disk
 from ...store.local import LocalStore
 from ..errand import Errand
 from ..pool import Child, Pool
@@ -26,7 +27,7 @@ TOPIC = "cortexbuild"
 PLUGIN = "cortexbuild"
 PAUSE = 0.3
 """Seconds between two words on how far a step is."""
-OVER = ("cancelled", "released", "forgotten", "error")
+OVER = ("cancelled", "released", "forgotten")
 """What a task of ours comes to be that nobody waits for any more."""
 
 
@@ -150,7 +151,10 @@ class Site(WorkerPlugin):  # type: ignore[misc]
     def _certificates(self, parcel: Parcel) -> Path:
         """The folder that `ca` of remotes is relative to."""
         for name, text in parcel.certificates.items():
-            (self._run / Path(name).name).write_text(text)
+            path = self._run / Path(name).name
+            with self._lock:
+                if not path.exists():
+                    disk.replace_text(path, text)
         return self._run
 
 
