@@ -117,13 +117,21 @@ class Scheduler:
         self.put("ended", parcel.ticket)
 
 
+@pytest.fixture(scope="module")
+def here(tmp_path_factory):
+    """What this machine has: it takes a while to look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(PLUGIN))
+        return offer_here("", WORKER, tmp_path_factory.mktemp("none"), ("", ""))
+
+
 @pytest.fixture
-def offer(store):
+def offer(store, here):
     """Makes what a worker tells who works in this store."""
     with beacon(store.root) as shown:
 
         def make(name, room=WORKER, **others):
-            return {**offer_here(name, room, store.root, shown).plain(), **others}
+            return {**replace(here, name=name, room=room, beacon=shown).plain(), **others}
 
         yield make
 

@@ -38,20 +38,17 @@ class Here:
 
     def run(self, work: Job | Errand, tell: Callable[[str, Any], None], then: Then) -> None:
         """Have it done; `then` hears what came of it: a Done, a Failure, or None of an errand."""
-        self._start(partial(self._pool.run, work, partial(self._later, tell)), then)
+        self.ask(partial(self._pool.run, work, partial(self._later, tell)), then)
 
     def ask(self, question: Callable[[], Any], then: Then) -> None:
         """Ask something that takes a while: `then` hears the answer."""
-        self._start(question, then)
+        self.busy += 1
+        ended = self._threads.submit(question)
+        ended.add_done_callback(lambda ended: self._put("here", partial(self._end, then, ended)))
 
     def close(self) -> None:
         self._pool.close()  # so that no thread waits for a child
         self._threads.shutdown(cancel_futures=True)
-
-    def _start(self, work: Callable[[], Any], then: Then) -> None:
-        self.busy += 1
-        ended = self._threads.submit(work)
-        ended.add_done_callback(lambda ended: self._put("here", partial(self._end, then, ended)))
 
     def _end(self, then: Then, ended: Future[Any]) -> None:
         self.busy -= 1
