@@ -119,6 +119,8 @@ SABOTAGES = (
     core("core reads the environment", "plan", "from fnmatch import fnmatchcase", "import os  # noqa\nfrom fnmatch import fnmatchcase", "tests/arch"),
     core("a NaN is good enough", "judge", 'if count := measures.get("nonfinite_logits"):', "if count := 0:"),
     core("a wrong first token is overlooked", "judge", "(first := tokenizer.get(\"first_difference\")) is not None", "(first := tokenizer.get(\"first_difference\"))"),
+    core("8-bit floats count as quantized", "bridges", 'in ("mxfp4", "compressed-tensors")', 'in ("fp8", "mxfp4", "compressed-tensors")', "tests/core/test_routes.py"),
+    Sabotage("what was written of a mapped source stays in memory", "cortexbuild/formats/safetensors_stream.py", "            let_go()  #", "            pass  #", "tests/formats/test_mapping.py"),
     core("what is quantized is quantized again", "routes", "if is_quantized(format_) and quantizing:", "if False:", "tests/core/test_routes.py"),
     core("a lossless edge is not taken", "routes", "if not fnmatchcase(format_, edge.source):", "if True:", "tests/core/test_routes.py"),
     core("a lossless edge is taken past an adapter", "routes", "if not merge and (kept", "if (kept", "tests/core/test_routes.py"),
