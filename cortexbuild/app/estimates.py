@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from ..core.agenda import Agenda, Ready
 from ..core.needs import FETCH_NEEDS, Capacity, Needs
@@ -91,7 +90,6 @@ def schedule_of(project: Project, agenda: Agenda, capacity: Capacity) -> Schedul
         sizes = {role: tree.size for role, tree in trees.items() if tree}
         return needs_of(project, ready.step, sizes)
 
-    @cache
     def ways_from() -> Mapping[StepId, float]:
         return ways(project.plan, {id_: one.seconds for id_, one in foreseen.items()})
 
