@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 from cortexbuild.app.estimates import BYTES_PER_SECOND
 from cortexbuild.core.digest import Digest, File, Tree
 from cortexbuild.core.needs import (
-    FETCH_NEEDS, GIB, MIB, PROCESS, Capacity, Needs, TellNeeds, bounded, holding, streaming,
+    FETCH_NEEDS,
+    GIB,
+    MIB,
+    PROCESS,
+    Capacity,
+    Needs,
+    TellNeeds,
+    bounded,
+    holding,
+    streaming,
 )  # fmt: skip
 from cortexbuild.core.plan import Goal, Plan
 from cortexbuild.core.step import FETCH, Input, Kind, Step, StepId, ToolId
