@@ -52,7 +52,7 @@ _ENDS = frozenset((str, int, bool, type(None)))
 
 def _check(value: Plain) -> None:
     # JSON would quietly turn the key 1 into "1", and two values into one digest.
-    # To ask for a Mapping costs ten times what it costs to ask for a dict, which most are.
+    # Nearly all are a dict, which takes less than half as long to ask for as a Mapping.
     if isinstance(value, dict | Mapping):
         for key, item in value.items():
             if not isinstance(key, str):

@@ -58,11 +58,8 @@ def forecast(
         line.join(ready)
         for item in line.start(len(coming)):
             step = coming[item.id]
-            written, here, memory = (
-                written + step.size,
-                here + step.size,
-                memory + step.needs.memory,
-            )
+            written, here = written + step.size, here + step.size
+            memory += step.needs.memory
             heapq.heappush(running, (now + step.seconds, written, item.id))
         peak, most = max(peak, here), max(most, memory)
         if not running:
