@@ -36,8 +36,8 @@ TEXT = """\
 Builds of models of nine steps each (fetched, looked at, and made into three targets that are then
 measured), by the real scheduling of a sync, from the agenda to the executor. The executor is of
 clockwork: a step takes as long as it says, and nobody waits for it.
-On {machine}, with {versions};
-of {rounds} rounds the median, which differ only in the processor's time.
+On {machine}, with {versions}.
+Rounds: {rounds}; they differ only in the processor's time, of which this is the median.
 
 {table}
 
