@@ -104,14 +104,17 @@ def _all_fit(left: Capacity, waiting: Iterable[Waiting], whole: Capacity) -> boo
 def ways(plan: Plan, seconds: Mapping[StepId, float]) -> Mapping[StepId, float]:
     """By step, how long it takes from its start until all that waits for it is done, if nothing
     else is waited for. Steps that have no `seconds` are done."""
+    import networkx as nx  # a tenth of a second, for builds with a choice
+
+    graph = nx.DiGraph()
+    graph.add_nodes_from(seconds)
+    for id_ in seconds:
+        inputs = (item.step for item in plan.steps[id_].inputs.values())
+        graph.add_edges_from((before, id_) for before in inputs if before in seconds)
     found: dict[StepId, float] = {}
-    after = dict.fromkeys(seconds, 0.0)
-    for id_ in reversed(list(plan.steps)):  # what waits for a step comes behind it
-        if id_ in seconds:
-            found[id_] = seconds[id_] + after[id_]
-            for item in plan.steps[id_].inputs.values():
-                if item.step in after:
-                    after[item.step] = max(after[item.step], found[id_])
+    for id_ in reversed(list(nx.topological_sort(graph))):
+        after = (found[other] for other in graph.successors(id_))
+        found[id_] = seconds[id_] + max(after, default=0)
     return found
 
 
