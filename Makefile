@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token streaming bench-dag explore mutate clean
+  restore gguf first_token streaming scale bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -71,6 +71,8 @@ first_token: $(READY)  ## generate against the engines' programs, and write docs
 	$(BIN)/python bench/first_token
 remotes: $(READY)  ## push and pull against bare clients, and write docs/reference/remotes.md
 	$(BIN)/python bench/remotes
+scale: $(READY)   ## the scheduler with 1,000 workers and 100,000 steps, and write docs/reference/scale.md
+	$(BIN)/python bench/scale
 bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/reference/bench-dag.md
 	$(BIN)/python bench/dag
 explore: $(READY)  ## the tests of properties, with other examples in each run

@@ -1,6 +1,6 @@
 """Four GGUF files of one model by one sync, against a script that converts four times.
 
-    python bench/gguf [--size 1B] [--rounds 3] [TYPE ...]
+    python bench/gguf [--sizes 0.1B 1B] [--rounds 3] [--types TYPE ...]
 
 Writes docs/reference/gguf.md. The script is what one would write: llama.cpp's converter to f16, and
 its quantizer, a process each, for every type. Neither measures the quality of what it made.
@@ -40,17 +40,23 @@ sys.exit(api.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(wa
 TEXT = """\
 # GGUF: four files of one model
 
-A Llama of {weights:.2f} billion random weights in bfloat16, to {types}.
+A Llama of random weights in bfloat16, to {types}.
 On {machine}, with {versions};
 medians of {rounds} rounds, one after the other in each.
 
-{table}
+{tables}
 
 Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed,
-converted once, and quantized, two at once. The script is llama.cpp's converter and quantizer, a
-process each, for every file. The conversion is what can be shared, and it runs on one processor;
-the quantizations run on all, and take the same together in both. So more processors make the ratio
-smaller, and types that take long to quantize (the K types) make it larger.
+converted once, and quantized, two at once; every file is on the disk when it ends. The script is
+llama.cpp's converter and quantizer, a process each, for every file. The conversion is what can be
+shared, and it runs on one processor; the quantizations run on all, and take the same together in
+both. So more processors make the ratio smaller; larger models make it larger where processors are
+few, since the K types take long to quantize, until the quantizations are nearly all of it.
+"""
+PART = """\
+## {weights:.2f} billion weights
+
+{table}
 
 **{ratio:.2f}** of the script's time.
 """
@@ -58,37 +64,43 @@ smaller, and types that take long to quantize (the K types) make it larger.
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python bench/gguf", description=__doc__)
-    parser.add_argument("--size", default="1B")
+    parser.add_argument("--sizes", nargs="+", default=["0.1B", "1B"])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("types", nargs="*", default=TYPES)
+    parser.add_argument("--types", nargs="+", default=TYPES)
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="gguf-") as folder:
-        project = Path(folder)
-        weights = write_model(project / "model", chosen.size)
-        write_project(project, chosen.types)
-        toolchain = find_toolchain(project)
-        warm(project / "model")
-        taken = in_turn(
-            chosen.rounds,
-            {
-                "cortexbuild sync": lambda: sync(project, toolchain),
-                "the script": lambda: script(project, toolchain, chosen.types),
-                "of it, one conversion": lambda: convert(project, toolchain),
-            },
-        )
-    mine, theirs = taken["cortexbuild sync"], taken["the script"]
+    parts = []
+    for size in chosen.sizes:
+        with tempfile.TemporaryDirectory(prefix="gguf-") as folder:
+            parts.append(measured(Path(folder), size, chosen.rounds, chosen.types))
+    write_page(
+        "gguf",
+        TEXT.format(
+            types=", ".join(chosen.types), machine=machine(), rounds=chosen.rounds,
+            versions=versions("llama-cpp-python", "transformers"), tables="\n".join(parts),
+        ),
+    )  # fmt: skip
+
+
+def measured(project: Path, size: str, rounds: int, types: list[str]) -> str:
+    weights = write_model(project / "model", size)
+    write_project(project, types)
+    toolchain = find_toolchain(project)
+    warm(project / "model")
+    taken = in_turn(
+        rounds,
+        {
+            "cortexbuild sync": lambda: sync(project, toolchain),
+            "the script": lambda: script(project, toolchain, types),
+            "of it, one conversion": lambda: convert(project, toolchain),
+        },
+    )
     rows = [
         [name, f"{one.seconds:.1f} s", f"{one.processor:.1f} s", f"{one.memory >> 20} MB"]
         for name, one in taken.items()
     ]
-    write_page(
-        "gguf",
-        TEXT.format(
-            weights=weights / 1e9, types=", ".join(chosen.types), machine=machine(),
-            versions=versions("llama-cpp-python", "transformers"), rounds=chosen.rounds,
-            table=table(["", "time", "processor", "largest process"], rows),
-            ratio=mine.seconds / theirs.seconds,
-        ),
+    return PART.format(
+        weights=weights / 1e9, table=table(["", "time", "processor", "largest process"], rows),
+        ratio=taken["cortexbuild sync"].seconds / taken["the script"].seconds,
     )  # fmt: skip
 
 

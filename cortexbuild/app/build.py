@@ -55,6 +55,7 @@ def build(
     has ended. Gives the failures."""
     failed: dict[StepId, Failure] = {}
     running: dict[StepId, Ready] = {}
+    stopping = False
     line = Line(schedule)
 
     def say(id_: StepId, change: Change, detail: str = "", trace: Trace | None = None) -> None:
@@ -63,15 +64,18 @@ def build(
         emit(StepChanged(id_, agenda.plan.steps[id_].label, change, detail, seconds, size))
 
     def fail(failures: Mapping[StepId, Failure]) -> None:
+        nonlocal stopping
         for id_, failure in failures.items():
             failed[id_] = failure
+            stopping = stopping or id_ not in after.spared
             agenda.fail(id_)
             say(id_, "failed", failure.message)
 
     fail(schedule.too_large)
     while True:
-        fail(line.join(agenda.ready()))
-        stopping = bool(failed.keys() - after.spared)
+        ready_now, gone = agenda.news()
+        line.withdraw(gone)
+        fail(line.join(ready_now))
         if after.failure == "go-on" or not stopping:
             # Lost workers can make free() negative; a cluster still starting makes it zero.
             for ready in line.start(max(executor.free(), 0 if running else 1)):

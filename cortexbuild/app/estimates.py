@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
 from typing import TypeAlias
 
 from ..core.agenda import Agenda, Ready
@@ -99,7 +98,6 @@ def schedule_of(
         sizes = {role: tree.size for role, tree in trees.items() if tree}
         return needs_of(project, ready.step, sizes)
 
-    @cache
     def ways_from() -> Mapping[StepId, float]:
         return ways(project.plan, {id_: one.seconds for id_, one in foreseen.items()})
 

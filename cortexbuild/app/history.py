@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from ..core.digest import Tree
 from ..core.plan import Goal
@@ -10,8 +11,10 @@ from ..core.step import StepId, Trace, key_of
 from .project import Project
 
 
-def history(project: Project, goal: Goal) -> Mapping[StepId, Trace]:
-    """The trace of every step below a goal that has one, in plan order.
+def history(
+    project: Project, goal: Goal, known: Mapping[StepId, Trace] = MappingProxyType({})
+) -> Mapping[StepId, Trace]:
+    """The trace of every step below a goal that has one, in plan order; `known` are not read again.
 
     A build follows traces only as far as it must; this follows all of them.
     """
@@ -19,6 +22,9 @@ def history(project: Project, goal: Goal) -> Mapping[StepId, Trace]:
     trees: dict[StepId, Tree] = {}
     found: dict[StepId, Trace] = {}
     for id_ in plan.chain((goal.model, *goal.checks)):
+        if id_ in known:
+            found[id_], trees[id_] = known[id_], known[id_].tree
+            continue
         step = plan.steps[id_]
         if step.tree is not None:
             trees[id_] = step.tree

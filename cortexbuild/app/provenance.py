@@ -8,6 +8,7 @@ those stay, byte for byte, what the plain tools would have written.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..core.plan import Goal
@@ -21,11 +22,16 @@ BUILD_TYPE = "urn:cortexbuild:steps:1"
 """The meaning of `externalParameters`: steps as `cortexbuild plan --json` names them."""
 
 
-def statement(project: Project, target: str, goal: Goal | None = None) -> Mapping[str, Any] | None:
+def statement(
+    project: Project,
+    target: str,
+    goal: Goal | None = None,
+    known: Mapping[StepId, Trace] = MappingProxyType({}),
+) -> Mapping[str, Any] | None:
     """What is known of how a target was made, on the way of a `goal` or of the one that counts;
-    None when it is not built."""
+    None when it is not built. Traces that are `known` are not read again."""
     goal = goal or goal_that_counts(project, target)[0]
-    traces = history(project, goal)
+    traces = history(project, goal, known)
     last = traces.get(goal.model)
     if last is None:
         return None

@@ -131,6 +131,6 @@ def _show(project: Project, target: str, goal: Goal, agenda: Agenda) -> Synced:
             wrong.append(str(error))
     old = moved or agenda.has_run(goal.model) or not project.views.has_note(target, goal.format)
     if not wrong and old:
-        found = statement(project, target, goal)
+        found = statement(project, target, goal, agenda.traces)
         project.views.note(target, goal.format, json.dumps(found, indent=1) + "\n")
     return Synced(target, path, tree, tuple(wrong))

@@ -93,18 +93,24 @@ class Agenda:
         self._failed: set[StepId] = set()
         self._lost: set[StepId] = set()  # made, and then not there
         self._ready: dict[StepId, Ready] = {}
+        self._new: dict[StepId, Ready] = {}  # of these, since somebody last asked
+        self._gone: set[StepId] = set()  # ready when somebody last asked, and now not
         in_order = [id_ for id_ in plan.steps if id_ in forced] if forced else []
         self._ends = dict.fromkeys(ends)
         for id_ in (*self._ends, *in_order):
             self._want(id_, bytes_=True)
 
-    def ready(self) -> Sequence[Ready]:
-        """The steps that may start, those first that came to be ready first."""
-        return tuple(self._ready.values())
+    def news(self) -> tuple[Sequence[Ready], Set[StepId]]:
+        """Since this was last asked: the steps that came to be ready, in that order, and those that
+        are so no more without having started; some of these may be ready anew."""
+        news = tuple(self._new.values()), self._gone
+        self._new, self._gone = {}, set()
+        return news
 
     def start(self, id_: StepId) -> None:
         """A step that is ready counts as started."""
         del self._ready[id_]
+        self._new.pop(id_, None)
         self._started.add(id_)
 
     def finish(self, id_: StepId, trace: Trace) -> None:
@@ -136,7 +142,7 @@ class Agenda:
     def fail(self, id_: StepId) -> None:
         """A step failed, or cannot start; nothing that needs it will become ready."""
         self._end(id_)
-        self._ready.pop(id_, None)
+        self._withdraw(id_)
         self._failed.add(id_)
 
     def state(self, id_: StepId) -> State:
@@ -228,7 +234,7 @@ class Agenda:
         if missing:
             return self._wait(id_, missing)
         inputs = {role: tree.select(step.inputs[role].reads) for role, tree in trees.items()}
-        self._ready[id_] = Ready(id_, step, key, ingredients, inputs)
+        self._offer(Ready(id_, step, key, ingredients, inputs))
         return []
 
     def _find_done(self, id_: StepId, key: StepKey, ingredients: Ingredients) -> bool:
@@ -247,7 +253,7 @@ class Agenda:
             if id_ in self._unpulled or not self._can_pull(step, tree):
                 return False
             self._pulls.add(id_)
-            self._ready[id_] = Ready(id_, step, key, ingredients, {}, tree)
+            self._offer(Ready(id_, step, key, ingredients, {}, tree))
             return True
         self._done[id_] = here
         self._wake(id_)
@@ -256,6 +262,13 @@ class Agenda:
     def _has(self, id_: StepId, tree: Tree) -> bool:
         """Whether the bytes of a step are where they are wanted."""
         return self._is_here(tree) or (id_ not in self._ends and self._at_hand(tree))
+
+    def _offer(self, ready: Ready) -> None:
+        self._ready[ready.id] = self._new[ready.id] = ready
+
+    def _withdraw(self, id_: StepId) -> None:
+        if self._ready.pop(id_, None) is not None and self._new.pop(id_, None) is None:
+            self._gone.add(id_)
 
     def _end(self, id_: StepId) -> bool:
         """A started step came to an end; says whether it is one for inputs that changed since."""
@@ -283,7 +296,7 @@ class Agenda:
                 if other in self._started:
                     self._outdated.add(other)
                 else:
-                    self._ready.pop(other, None)
+                    self._withdraw(other)
                     self._pulls.discard(other)
                 self.traces.pop(other, None)
                 self._trees.pop(other, None)

@@ -2,7 +2,8 @@
 
 Formats in a plan are finer than Cortex's: what is quantized says so, since it may not be
 quantized again. `gguf`, `mlx`, `safetensors` and `pytorch` hold 16 or 32 bits a weight;
-`gguf-q4_k_m`, `mlx-4bit`, `gptq-4bit`, `awq-4bit` and `bnb-nf4` do not.
+`gguf-q4_k_m`, `mlx-4bit`, `gptq-4bit`, `awq-4bit` and `bnb-nf4` do not. `fp8` are the 8-bit floats
+in which models are trained and published: often there is nothing better of them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from .ports import Tool, Toolbox
 
 FULL_GGUF = ("F32", "FP32", "F16", "FP16", "BF16")
 """llama.cpp's names of what is not quantized, and Cortex's."""
+
+
+PUBLISHED_IN_8_BITS = "fp8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +46,8 @@ def planned_format(facts: Mapping[str, Plain]) -> str:
     if name.startswith("mlx"):
         bits = f"{method.get('bits')}bit" if name == "mlx" else name.removeprefix("mlx-")
         return f"mlx-{bits}"
+    if name == PUBLISHED_IN_8_BITS:
+        return name
     bits_known = f"-{method['bits']}bit" if method.get("bits") and "-" not in name else ""
     return f"{name}{bits_known}{'-act' if method.get('desc_act') else ''}"
 
@@ -58,7 +64,7 @@ def takes(tool: Accepting, format_: str) -> bool:
 
 
 def is_quantized(format_: str) -> bool:
-    return "-" in format_ or format_ in ("fp8", "mxfp4", "compressed-tensors")
+    return "-" in format_ or format_ in ("mxfp4", "compressed-tensors")
 
 
 def bridge(format_: str, wanted: Sequence[str], toolbox: Toolbox) -> list[Leg]:

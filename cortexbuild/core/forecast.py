@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 
 from .agenda import Ready
 from .needs import Capacity, Needs
@@ -48,28 +48,30 @@ def forecast(
             missing[id_] += 1
             readers[before] += 1
     seconds = {id_: step.seconds for id_, step in coming.items()}
-    ways_from = cache(partial(ways, plan, seconds))
-    line = Line(Schedule(capacity, lambda ready: coming[ready.id].needs, ways_from))
-    ready = {id_: _ready(plan, id_) for id_ in coming if not missing[id_]}
+    line = Line(
+        Schedule(capacity, lambda ready: coming[ready.id].needs, partial(ways, plan, seconds))
+    )
+    ready = [_ready(plan, id_) for id_ in coming if not missing[id_]]
     running: list[tuple[float, int, StepId]] = []
-    now, here, peak, written, memory = 0.0, 0, 0, 0, 0
+    now, here, peak, written, memory, most = 0.0, 0, 0, 0, 0, 0
     while True:
-        line.join(ready.values())
-        for item in line.start(len(ready)):
-            del ready[item.id]
+        line.join(ready)
+        for item in line.start(len(coming)):
             step = coming[item.id]
             written, here = written + step.size, here + step.size
+            memory += step.needs.memory
             heapq.heappush(running, (now + step.seconds, written, item.id))
-        peak = max(peak, here)
-        memory = max(memory, sum(coming[id_].needs.memory for _, _, id_ in running))
+        peak, most = max(peak, here), max(most, memory)
         if not running:
-            return Forecast(now, written, peak, memory)
+            return Forecast(now, written, peak, most)
         now, _, id_ = heapq.heappop(running)
         line.leave(id_)
+        memory -= coming[id_].needs.memory
+        ready = []
         for next_ in after[id_]:
             missing[next_] -= 1
             if not missing[next_]:
-                ready[next_] = _ready(plan, next_)
+                ready.append(_ready(plan, next_))
         for before in _inputs(plan, id_, coming):
             readers[before] -= 1
             if not readers[before] and before in passing:

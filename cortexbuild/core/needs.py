@@ -46,6 +46,15 @@ class Capacity:
         net = self.net - min(taken.net, self.net)
         return Capacity(self.memory - taken.memory, jobs, gpu, net)
 
+    def with_back(self, ended: Needs, whole: Capacity) -> Capacity:
+        """What is left of `whole` when something that fitted has ended."""
+        return Capacity(
+            self.memory + ended.memory,
+            self.jobs + min(ended.cores, whole.jobs),
+            self.gpu + min(ended.gpu, whole.gpu),
+            self.net + min(ended.net, whole.net),
+        )
+
     def can_take(self, needs: Needs, whole: Capacity) -> bool:
         """Whether this, what is left of `whole`, is enough."""
         return (

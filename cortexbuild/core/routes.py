@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from ..errors import UsageError
-from .bridges import Leg, bridge, is_quantized, takes
+from .bridges import PUBLISHED_IN_8_BITS, Leg, bridge, is_quantized, takes
 from .ports import Tool, Toolbox
 from .recipe import Recipe, RecipeStep
 from .sides import Side, sides_of
@@ -64,9 +64,15 @@ def _main_route(
     if merge:
         legs.append(Leg(toolbox.find("lora", Kind.CONVERT, here)))
     legs += _recipe_legs(recipe, here, toolbox)
-    lost = is_quantized(format_)
-    note = f"16-bit weights with the loss of the source's quantization ({format_})" if lost else ""
-    return Route(legs, note)
+    return Route(legs, _note(format_))
+
+
+def _note(format_: str) -> str:
+    if is_quantized(format_):
+        return f"16-bit weights with the loss of the source's quantization ({format_})"
+    if format_ == PUBLISHED_IN_8_BITS:
+        return "from 8-bit floats: if the model was published in 16 bits too, build from those"
+    return ""
 
 
 def _kept(

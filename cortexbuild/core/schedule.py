@@ -1,8 +1,7 @@
 """Which of the steps that are ready start now: it is told what runs, and what there is.
 
 Where not all can, those come first that have the longest way before them, to the end of all that
-waits for them. What fits beside what runs starts even if something before it does not fit; but
-for a step that `MOST_PASSED` others went past, what it needs is kept free until it starts.
+waits for them (`core/queues.py`).
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from dataclasses import dataclass, field
 from .agenda import Ready
 from .needs import GIB, Capacity, Needs
 from .plan import Plan
+from .queues import Queues, Waiting
 from .step import Failure, StepId
-
-MOST_PASSED = 8
 
 
 def _nothing(_ready: Ready) -> Needs:
@@ -39,81 +37,63 @@ UNBOUND = Schedule()
 """In the order in which steps come to be ready, as many as an executor takes."""
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """A step that is ready, and how many went past it that have less behind them."""
-
-    ready: Ready
-    needs: Needs
-    passed: int = 0
-
-    def is_due(self) -> bool:
-        return self.passed >= MOST_PASSED
-
-
 class Line:
     """The steps that are ready, and those that run, in one build."""
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
-        self._waiting: dict[StepId, _Waiting] = {}
+        self._left = schedule.capacity
+        self._waiting: dict[StepId, Waiting] = {}
         self._running: dict[StepId, Needs] = {}
+        self._queues: Queues | None = None  # while all that waits can start, none is needed
 
     def join(self, ready: Iterable[Ready]) -> Mapping[StepId, Failure]:
-        """All that is ready now stands in line, but for what could not run even alone."""
-        waiting, failed = {}, {}
+        """These stand in line from now on, but for what could not run even alone."""
+        failed = {}
         for item in ready:
-            known = self._waiting.get(item.id)
-            if known is None or known.ready is not item:
-                known = _Waiting(item, self._schedule.needs(item))
-            if failure := misfit(known.needs, self._schedule.capacity):
+            step = Waiting(item, self._schedule.needs(item))
+            if failure := misfit(step.needs, self._schedule.capacity):
                 failed[item.id] = failure
-            else:
-                waiting[item.id] = known
-        self._waiting = waiting
+                continue
+            self._waiting[item.id] = step
+            if self._queues is not None:
+                self._queues.add(step)
         return failed
+
+    def withdraw(self, gone: Iterable[StepId]) -> None:
+        """These are not ready any more, if they were."""
+        for id_ in gone:
+            step = self._waiting.pop(id_, None)
+            if step is not None and self._queues is not None:
+                self._queues.remove(step)
 
     def start(self, slots: int) -> Sequence[Ready]:
         """Those whose turn it is, at most as many as there are `slots`: they run from now on."""
         chosen = self._choose(slots)
-        started = [self._waiting.pop(id_) for id_ in chosen]
-        self._running |= {item.ready.id: item.needs for item in started}
-        return [item.ready for item in started]
+        for step in chosen:
+            id_ = step.ready.id
+            del self._waiting[id_]
+            self._running[id_] = step.needs
+            self._left = self._left.without(step.needs)
+        return [step.ready for step in chosen]
 
     def leave(self, id_: StepId) -> None:
         """A step that ran came to an end."""
-        del self._running[id_]
+        ended = self._running.pop(id_)
+        self._left = self._left.with_back(ended, self._schedule.capacity)
 
-    def _choose(self, slots: int) -> Sequence[StepId]:
-        whole = left = self._schedule.capacity
-        for needs in self._running.values():
-            left = left.without(needs)
-        waiting = self._waiting
-        if len(waiting) <= slots and _all_fit(left, waiting.values(), whole):
-            return list(waiting)
-        ways = self._schedule.ways()
-
-        def way(id_: StepId) -> float:
-            return ways.get(id_, 0.0)  # of what nobody thought would be made again
-
-        def turn(id_: StepId) -> tuple[int, float]:
-            step = waiting[id_]
-            return -step.passed if step.is_due() else 0, -way(id_)
-
-        chosen: list[StepId] = []
-        for id_ in sorted(waiting, key=turn):
-            step = waiting[id_]
-            fits = left.can_take(step.needs, whole)
-            if fits and len(chosen) < slots:
-                chosen.append(id_)
-            if fits or step.is_due():
-                left = left.without(step.needs)
-        for id_ in waiting.keys() - chosen:
-            waiting[id_].passed += sum(way(other) < way(id_) for other in chosen)
-        return chosen
+    def _choose(self, slots: int) -> Sequence[Waiting]:
+        waiting, whole = self._waiting, self._schedule.capacity
+        if self._queues is None:
+            if len(waiting) <= slots and _all_fit(self._left, waiting.values(), whole):
+                return list(waiting.values())
+            self._queues = Queues(whole, self._schedule.ways())
+            for step in waiting.values():
+                self._queues.add(step)
+        return self._queues.take(self._left, slots)
 
 
-def _all_fit(left: Capacity, waiting: Iterable[_Waiting], whole: Capacity) -> bool:
+def _all_fit(left: Capacity, waiting: Iterable[Waiting], whole: Capacity) -> bool:
     for step in waiting:
         if not left.can_take(step.needs, whole):
             return False

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import IntegrityError, ToolError
 from .gguf import GgufHeader, read_header
+from .mapping import mapped
 from .names import Place, place, tensors_expected
 from .names_config import config_from_gguf
 from .names_tables import ROPE_TENSORS
@@ -161,7 +162,7 @@ def _open(path: Path) -> tuple[dict[str, Any], list[tuple[_Tensor, Place]]]:
 
 def _tensors(path: Path, header: GgufHeader) -> list[_Tensor]:
     # Not one map per tensor: a large model has more of them than a process may have maps.
-    file = np.memmap(path, np.uint8, "r")
+    file = mapped(path)
     tensors = []
     for tensor in header.tensors:
         start = header.data_start + tensor.offset

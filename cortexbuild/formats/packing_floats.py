@@ -5,6 +5,7 @@ numpy has no bfloat16. Where its 16 bits have to be kept as they are, they are k
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -53,3 +54,28 @@ def bfloat16_of_float32(values: NDArray[np.float32]) -> NDArray[np.uint16]:
     # Adding to a NaN may carry into the sign, or leave an infinity.
     quiet_nan = ((bits >> np.uint32(16)) | np.uint32(0x40)).astype(np.uint16)
     return np.where(np.isnan(values), quiet_nan, rounded).astype(np.uint16, copy=False)
+
+
+def _float8(exponent_bits: int, *, infinite: bool) -> NDArray[np.float32]:
+    octets = np.arange(256)
+    mantissa_bits = 7 - exponent_bits
+    bias = 2 ** (exponent_bits - 1) - 1
+    exponent = octets >> mantissa_bits & 2**exponent_bits - 1
+    mantissa = octets & 2**mantissa_bits - 1
+    whole = np.where(exponent == 0, 0, 2**mantissa_bits) + mantissa
+    size = whole * 2.0 ** (np.maximum(exponent, 1) - bias - mantissa_bits)
+    if infinite:
+        last = exponent == 2**exponent_bits - 1
+        size[last] = np.where(mantissa[last] == 0, np.inf, np.nan)
+    else:
+        size[octets & 0x7F == 0x7F] = np.nan
+    signed: NDArray[np.float32] = np.where(octets < 0x80, size, -size).astype(np.float32)
+    return signed
+
+
+FLOAT8: Mapping[str, NDArray[np.float32]] = {
+    "F8_E4M3": _float8(4, infinite=False),
+    "F8_E5M2": _float8(5, infinite=True),
+}
+"""What each octet is: "OCP 8-bit Floating Point Specification (OFP8)", revision 1.0, table 1. E4M3
+has no infinities."""

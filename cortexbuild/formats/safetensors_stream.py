@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.ports import Output, Progress, Writable
+from .mapping import let_go
 from .rounding import Rounding, in_pieces
 from .safetensors import write_header
 from .safetensors_shards import Shard, entry_bytes, index_text
@@ -82,14 +83,14 @@ class SafetensorsWriter:
         if self.has(name):
             return
         dtype, flat = self._tensors[name].dtype, numbers.reshape(-1)
-        if flat.dtype == NUMPY_TYPES[dtype]:
-            if dtype in FLOATS:
-                self.rounding.keep(flat)
-            self.append_bytes(name, np.ascontiguousarray(flat).view(np.uint8).data)
-            return
         for piece in in_pieces(flat.size, 1):
-            cast = self.rounding.cast(name, flat[piece], FLOATS[dtype])
-            self.append_bytes(name, np.ascontiguousarray(cast).view(np.uint8).data)
+            found = flat[piece]
+            if flat.dtype != NUMPY_TYPES[dtype]:
+                found = self.rounding.cast(name, found, FLOATS[dtype])
+            elif dtype in FLOATS:
+                self.rounding.keep(found)
+            self.append_bytes(name, np.ascontiguousarray(found).view(np.uint8).data)
+            let_go()  # of a source that is mapped
 
     def append_bytes(self, name: str, octets: memoryview) -> None:
         """The next numbers of a tensor, as they are to lie in the file."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ToolError
 from .files import weights
 from .listing import local_files
+from .mapping import mapped
 from .packing_floats import FloatArray, FloatName, float32_of_bfloat16
 from .safetensors import TensorInfo, read_header
 from .shards import read_safetensors
@@ -21,6 +21,8 @@ NUMPY_TYPES: Mapping[str, str] = {
     "BOOL": "|u1",
     "U8": "|u1",
     "I8": "|i1",
+    "F8_E4M3": "|u1",
+    "F8_E5M2": "|u1",
     "U16": "<u2",
     "I16": "<i2",
     "F16": "<f2",
@@ -32,7 +34,8 @@ NUMPY_TYPES: Mapping[str, str] = {
     "I64": "<i8",
     "F64": "<f8",
 }
-"""What numpy reads them as. It has no bfloat16, whose bits are kept as uint16."""
+"""What numpy reads them as. It has no bfloat16, whose bits are kept as uint16, and no 8-bit floats,
+which are kept as uint8."""
 
 FLOATS: Mapping[str, FloatName] = {"F16": "float16", "BF16": "bfloat16", "F32": "float32"}
 CODES: Mapping[FloatName, str] = {name: code for code, name in FLOATS.items()}
@@ -66,14 +69,13 @@ def open_tensors(folder: Path) -> dict[str, Stored]:
     read_safetensors(files, chosen)
     found: dict[str, Stored] = {}
     for name in chosen.files:
-        # One map per file and not per tensor: a process may have only so many.
-        octets = np.asarray(np.memmap(folder / name, np.uint8, "r"))
+        octets = mapped(folder / name)
         for info in read_header(folder / name).tensors.values():
             found[info.name] = _stored(info, octets)
     return found
 
 
-def _stored(info: TensorInfo, octets: NDArray[np.uint8]) -> Stored:
+def _stored(info: TensorInfo, octets: NDArray[Any]) -> Stored:
     if info.dtype not in NUMPY_TYPES:
         raise ToolError(f"`{info.name}` has the type {info.dtype}, which is not supported")
     numbers = octets[info.start : info.end].view(NUMPY_TYPES[info.dtype]).reshape(info.shape)

@@ -130,6 +130,7 @@ class Blobs:
             for look, (right, xxh3) in zip(doubtful, found, strict=True):
                 if not right:
                     self.set_aside(look.file.digest)
+                if not (right and look.has_size):  # a record may have told a wrong size
                     return look.file
                 if not look.untouched:
                     self.index.correct_blob(look.file.digest, look.stat, xxh3)

@@ -1,22 +1,25 @@
-"""Merge LoRA adapters into the 16-bit weights they were trained on, tensor by tensor.
+"""Merge LoRA adapters into the 16-bit weights they were trained on, some rows at a time.
 
 What PEFT's `merge_and_unload` gives in float32, rounded once to the dtype of the weights; all
-that no adapter touches stays as it is, byte for byte.
+that no adapter touches stays as it is, byte for byte. A run that was cut off goes on after the
+last file that it finished.
 """
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
 from pydantic import Field
 
-from ..core.needs import MIB, streaming
+from ..core.needs import MIB, bounded
 from ..core.params import Params
-from ..core.ports import Run, Tool
+from ..core.ports import Run, Tool, Writable
 from ..core.step import Kind
 from ..errors import ToolError
 from ..formats.files import weights
@@ -30,6 +33,10 @@ from .torch import copy_others, versions
 if TYPE_CHECKING:
     import torch
 
+PIECE = 32 * MIB
+"""Bytes of the weights that are merged at once, in float32; their sums exist beside them."""
+
+_CHUNK = 4 * MIB
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
 
 Scale = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -61,9 +68,11 @@ def merge(run: Run, params: MergeParams) -> None:
     for role, scale in zip(roles, scales, strict=True):
         for delta in _fitting(run.inputs[role], role, tensors):
             deltas.setdefault(delta.target, []).append(replace(delta, scale=delta.scale * scale))
-    copy_others(run, set())
+    copy_others(run, set(found.files))
     for number, path in enumerate(found.files):
-        _merge_into(run.out / path, deltas)
+        if not run.output.has(path):
+            with run.output.create(path) as out:
+                _merge_file(run.inputs["model"] / path, deltas, out)
         run.progress(number + 1, len(found.files))
 
 
@@ -94,47 +103,75 @@ def _fitting(folder: Path, role: str, tensors: Mapping[str, TensorInfo]) -> Sequ
     return found
 
 
-def _merge_into(path: Path, deltas: Mapping[str, Sequence[Delta]]) -> None:
-    """Change the weights of one file in place: their dtypes, sizes and places stay."""
-    import torch
-
-    with path.open("r+b") as stream:
+def _merge_file(path: Path, deltas: Mapping[str, Sequence[Delta]], out: Writable) -> None:
+    """Write a file anew with other weights: their dtypes, sizes and places stay."""
+    with path.open("rb") as stream:
         for name, weight in read_header(path).tensors.items():
-            if name not in deltas:
-                continue
-            old = _read(stream, weight)
-            new = old.float()
-            for delta in deltas[name]:
-                new = new + _added(delta)
-            merged = new.to(old.dtype)
-            if not bool(merged.isfinite().all()):
-                raise ToolError(f"merged, {shown(name)} has values that are NaN or infinite")
-            stream.seek(weight.start)
-            stream.write(merged.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            if name in deltas:
+                _copy(stream, weight.start, out)
+                for piece in _merged(stream, weight, deltas[name]):
+                    out.write(piece)
+        _copy(stream, path.stat().st_size, out)
 
 
-def _added(delta: Delta) -> torch.Tensor:
-    """In float32, with the operations of PEFT's `get_delta_weight` in their order."""
-    with delta.file.open("rb") as stream:
-        down, up = _read(stream, delta.down).float(), _read(stream, delta.up).float()
-    if delta.stored_across:
-        down, up = down.T.contiguous(), up.T.contiguous()
-    product = up @ down
-    return (product.T if delta.transposed else product) * delta.scale
+def _copy(stream: BinaryIO, end: int, out: Writable) -> None:
+    """All from where the stream is to the byte `end`."""
+    while count := min(end - stream.tell(), _CHUNK):
+        out.write(stream.read(count))
 
 
-def _read(stream: BinaryIO, info: TensorInfo) -> torch.Tensor:
+def _merged(stream: BinaryIO, weight: TensorInfo, deltas: Sequence[Delta]) -> Iterator[memoryview]:
+    """The bytes of a weight with all that is added to it, some rows at a time."""
     import torch
 
-    stream.seek(info.start)
-    content = bytearray(stream.read(info.end - info.start))
-    return torch.frombuffer(content, dtype=getattr(torch, DTYPES[info.dtype])).reshape(info.shape)
+    rows, columns = weight.shape
+    factors = [_factors(delta) for delta in deltas]
+    pieces = -(-4 * rows * columns // PIECE)
+    # Of one size: of a last row alone, the sums come out differently than of many.
+    bounds = [rows * number // pieces for number in range(pieces + 1)]
+    stream.seek(weight.start)
+    for first, end in pairwise(bounds):
+        old = _take(stream, weight, (end - first, columns))
+        new = old.float()
+        for delta, (down, up) in zip(deltas, factors, strict=True):
+            new = new + _added(delta, down, up, slice(first, end))
+        merged = new.to(old.dtype)
+        if not bool(merged.isfinite().all()):
+            raise ToolError(f"merged, {shown(weight.name)} has values that are NaN or infinite")
+        yield merged.contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+def _factors(delta: Delta) -> tuple[torch.Tensor, torch.Tensor]:
+    """A and B in float32, as [rank, in] and [out, rank]."""
+    read = []
+    with delta.file.open("rb") as stream:
+        for info in (delta.down, delta.up):
+            stream.seek(info.start)
+            factor = _take(stream, info, info.shape).float()
+            read.append(factor.T.contiguous() if delta.stored_across else factor)
+    down, up = read
+    return down, up
+
+
+def _added(delta: Delta, down: torch.Tensor, up: torch.Tensor, rows: slice) -> torch.Tensor:
+    """With the operations of PEFT's `get_delta_weight` in their order, for rows of the weight."""
+    product = (up @ down[:, rows]).T if delta.transposed else up[rows] @ down
+    return product * delta.scale
+
+
+def _take(stream: BinaryIO, info: TensorInfo, shape: tuple[int, ...]) -> torch.Tensor:
+    """The next values of a tensor, as many as `shape` has."""
+    import torch
+
+    dtype = getattr(torch, DTYPES[info.dtype])
+    content = bytearray(stream.read(math.prod(shape) * dtype.itemsize))
+    return torch.frombuffer(content, dtype=dtype).reshape(shape)
 
 
 TOOLS = (
     Tool(
-        "lora", Kind.CONVERT, MergeParams, merge, revision=1,
+        "lora", Kind.CONVERT, MergeParams, merge, revision=2,
         accepts=("safetensors",), makes="safetensors", wants=("facts", "adapters"), engine=engine,
-        needs=streaming(300 * MIB, 8),
+        needs=bounded(300 * MIB, 8 * PIECE),
     ),
 )  # fmt: skip

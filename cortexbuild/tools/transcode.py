@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
-from ..core.needs import MIB, streaming
+from ..core.needs import MIB, bounded
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..formats.safetensors_tensors import Stored
 
 GGUF_FILE = "model.gguf"
-NEEDS = streaming(150 * MIB, 6)
+NEEDS = bounded(150 * MIB, 512 * MIB)
 _MLX = {"format": "mlx"}
 _REQUANTIZE = "use a recipe that converts with `unpack`, then with `mlx`, and then quantizes"
 

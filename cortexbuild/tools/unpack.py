@@ -14,7 +14,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Literal
 
-from ..core.needs import MIB, streaming
+from ..core.needs import MIB, bounded
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
@@ -163,7 +163,7 @@ def _tool(
     return Tool(
         "unpack", Kind.CONVERT, UnpackParams, run, revision=3, accepts=accepts,
         makes="safetensors", wants=("facts",), engine=engine, predict=partial(_predict, bits),
-        bridge=True, needs=streaming(150 * MIB, 6),
+        bridge=True, needs=bounded(150 * MIB, 512 * MIB),
     )  # fmt: skip
 
 

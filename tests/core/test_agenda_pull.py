@@ -232,6 +232,24 @@ def test_what_is_on_its_way_when_its_input_comes_out_differently_is_made_anew(lo
     check(world, agenda)
 
 
+def test_what_waits_to_be_pulled_is_not_ready_any_more_when_its_inputs_come_out_differently():
+    plan, (source, model, middle, *later) = chain("model", "middle", "last", "validate")
+    plan = Plan(plan.steps, {**plan.goals, "second": Goal(model.id, (), "x", "x")})
+    world = Team(plan, Always(), moody=frozenset([model.id]))
+    world.fill(lost=digests(from_scratch(plan)[model.id]))
+    agenda = world.agenda()
+    ready, gone = agenda.news()
+    pulls = {step.id for step in later}
+    assert {item.id for item in ready} == {source.id, *pulls} and not gone
+    for step in (source, model):
+        (item,) = (item for item in ready if item.id == step.id)
+        agenda.start(step.id)
+        agenda.finish(step.id, world.make(item).outcome)
+        ready, gone = agenda.news()
+    assert [item.id for item in ready] == [middle.id] and gone == pulls
+    assert agenda.news() == ((), set())
+
+
 def test_a_pull_that_fails_is_a_failure_where_nothing_may_be_built():
     plan, (_, model, judged) = chain("model", "validate")
     world = Team(plan, Always())

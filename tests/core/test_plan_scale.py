@@ -7,17 +7,20 @@ from collections.abc import Callable
 
 import pytest
 
+from cortexbuild.app.build import build
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import Digest, File, Tree, digest_bytes
 from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned
 from cortexbuild.core.manifest import Manifest
+from cortexbuild.core.needs import Capacity, Needs
 from cortexbuild.core.params import Params
 from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.planner import make_plan
-from cortexbuild.core.ports import Tool, Toolbox
+from cortexbuild.core.ports import Done, Tool, Toolbox
 from cortexbuild.core.recipe import Recipe
 from cortexbuild.core.resolve import tool_name
+from cortexbuild.core.schedule import Schedule, ways
 from cortexbuild.core.step import Input, Kind, Step, StepKey, ToolId, Trace
 
 
@@ -72,16 +75,34 @@ def planned(models: int) -> Plan:
     return make_plan(manifest, recipes, Lock(sources, tools), TOOLBOX)
 
 
-def finished(plan: Plan) -> Agenda:
-    """A build of all of it, in which every step makes what no other makes."""
-    agenda = Agenda(plan, plan.ends(Scope(tuple(plan.goals))), lambda *_: None, lambda _: False)
-    while ready := agenda.ready()[:2]:
-        for item in ready:
-            agenda.start(item.id)
-            tree = item.step.tree or Tree((File("a", Digest(item.id), 1),))
-            agenda.finish(item.id, Trace(item.key, item.ingredients, tree, item.step.label, {}))
+class Instant:
+    """Two at once, and each is done when it is waited for; no two make the same."""
+
+    def __init__(self):
+        self.jobs = []
+
+    def free(self):
+        return 2 - len(self.jobs)
+
+    def start(self, ready):
+        self.jobs.append(ready)
+
+    def wait(self):
+        ready = self.jobs.pop()
+        tree = ready.step.tree or Tree((File("a", Digest(ready.id), 1),))
+        return Done(ready.id, Trace(ready.key, ready.ingredients, tree, ready.step.label, {}))
+
+    def close(self):
+        pass
+
+
+def built(plan: Plan) -> None:
+    """All of it, where there is room for some."""
+    agenda = Agenda(plan, plan.ends(Scope(tuple(plan.goals))), lambda *_: None, lambda _: True)
+    seconds = {id_: float(number % 7) for number, id_ in enumerate(plan.steps)}
+    schedule = Schedule(Capacity(8), lambda _: Needs(3), lambda: ways(plan, seconds))
+    assert build(agenda, Instant(), lambda ready: ready, lambda _: None, schedule=schedule) == {}
     assert not agenda.unfinished()
-    return agenda
 
 
 def each_target(plan: Plan) -> None:
@@ -111,7 +132,7 @@ def operations(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize(
-    "work", [lambda n: planned(n), lambda n: finished(PLANS[n]), lambda n: each_target(PLANS[n])],
+    "work", [lambda n: planned(n), lambda n: built(PLANS[n]), lambda n: each_target(PLANS[n])],
     ids=["to plan", "to build", "to ask of each target"],
 )  # fmt: skip
 def test_twice_the_models_are_twice_the_work(work):

@@ -25,6 +25,7 @@ def tool(name, kind, accepts, makes, *, bridge=False, params=Params):
 TOOLS = (
     tool("torch", Kind.CONVERT, ("pytorch",), "safetensors", bridge=True),
     tool("unpack", Kind.CONVERT, ("gguf", "gguf-*", "mlx-*"), "safetensors", bridge=True),
+    tool("widen", Kind.CONVERT, ("fp8",), "safetensors", bridge=True),
     tool("mlx", Kind.CONVERT, ("safetensors",), "mlx"),
     tool("mlx", Kind.QUANTIZE, ("mlx",), "mlx", params=Bits),
     tool("transcode", Kind.CONVERT, ("gguf-q4_0",), "mlx"),
@@ -107,6 +108,12 @@ def test_what_is_quantized_may_be_unpacked_and_the_loss_is_said():
     assert "gguf-q5_k_m" in route.note
 
 
+def test_8_bit_floats_are_what_was_published_and_may_be_quantized():
+    route = way(FOUR, "fp8")
+    assert names(route)[0] == "widen/convert" and "mlx/quantize" in names(route)
+    assert "if the model was published in 16 bits too" in route.note
+
+
 def test_adapters_are_merged_before_the_recipe_and_close_the_lossless_edge():
     assert names(way(FOUR, "pytorch", merge=2))[:3] == [
         "torch/convert",
@@ -139,6 +146,7 @@ def test_no_way_is_an_error_that_says_from_where_to_where():
             "gptq-4bit-act",
         ),
         ({"format": "quantized", "method": {"method": "bnb-nf4", "bits": 4}}, "bnb-nf4"),
+        ({"format": "quantized", "method": {"method": "fp8", "bits": 8}}, "fp8"),
         ({"format": "pytorch"}, "pytorch"),
     ],
 )

@@ -15,7 +15,8 @@ from cortexbuild.core.agenda import Ready
 from cortexbuild.core.forecast import Foreseen, forecast
 from cortexbuild.core.needs import GIB, MIB, Capacity, Needs, bounded, holding, streaming
 from cortexbuild.core.plan import Goal, Plan
-from cortexbuild.core.schedule import MOST_PASSED, Line, Schedule, misfit, ways
+from cortexbuild.core.queues import MOST_PASSED
+from cortexbuild.core.schedule import Line, Schedule, misfit, ways
 from cortexbuild.core.step import Input, Kind, Step, StepKey, ToolId
 
 SIZES = st.integers(0, 10)
@@ -55,6 +56,7 @@ class Measured(World):
     def __init__(self, plan, pick, taken, capacity, slots):
         super().__init__(plan, pick)
         self.taken, self.capacity, self.slots = taken, capacity, slots
+        self.joined = {}
         self.seconds = {id_: pick.draw(st.integers(1, 9)) for id_ in plan.steps}
 
     def free(self):
@@ -65,22 +67,25 @@ class Measured(World):
 
     def start(self, ready):
         super().start(ready)
+        del self.joined[ready.id]
         within(self.running(), self.capacity)
 
     def wait(self):
         if len(self.queue) < self.slots and len(self.plan.steps) <= MOST_PASSED:
-            for ready in self.agenda_now.ready():
-                new = self.taken[ready.id]
+            for new in self.joined.values():
                 fits_alone = new.memory <= self.capacity.memory
                 assert not (fits_alone and would_fit(new, self.running(), self.capacity)), "idle"
         return super().wait()
+
+    def needs(self, ready):
+        return self.joined.setdefault(ready.id, self.taken[ready.id])
 
     def build(self, *, keep_going=True):
         self.ran, self.events = [], []
         self.agenda_now = self.agenda()
         schedule = Schedule(
             self.capacity,
-            lambda ready: self.taken[ready.id],
+            self.needs,
             lambda: ways(self.plan, self.seconds),
         )
         return build(
@@ -140,11 +145,10 @@ def test_the_longest_way_goes_first():
     lengths = {"short": 1.0, "long": 9.0, "middle": 5.0}
     line, items = line_of(Capacity(jobs=1), dict.fromkeys(lengths, one), lengths)
     order = []
-    while items:
-        line.join(items.values())
+    line.join(items.values())
+    for _ in items:
         (started,) = line.start(9)
         order.append(started.step.label)
-        del items[order[-1]]
         line.leave(started.id)
     assert order == ["long", "middle", "short"]
 
@@ -163,16 +167,12 @@ def test_a_large_step_is_not_starved_by_small_ones_that_keep_coming():
     taken = {"large": Needs(10)} | {f"s{n}": Needs(5) for n in range(60)}
     line, items = line_of(Capacity(10), taken, lengths)
     small = (items.pop(f"s{n}") for n in range(60))
-    running, waiting = [], {}
+    running = []
     for turn in count():
-        for item in (next(small), next(small)):
-            waiting[item.id] = item
-        if turn:  # something runs when it comes to be ready
-            waiting[items["large"].id] = items["large"]
-        line.join(waiting.values())
+        line.join([next(small), next(small)])
+        if turn == 1:  # something runs when it comes to be ready
+            line.join([items["large"]])
         started = line.start(9)
-        for item in started:
-            del waiting[item.id]
         running += started
         if items["large"] in started:
             break

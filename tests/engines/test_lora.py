@@ -9,6 +9,8 @@ import pytest
 from engines.running import MODEL, run_script
 from workspace import ROOT
 
+from cortexbuild.tools import lora
+
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("formats")]
 
 SHIPPED = ROOT / "examples" / "adapters" / "docstrings"
@@ -90,9 +92,10 @@ from cortexbuild.testing import plain_run
 from cortexbuild.errors import CortexError
 from cortexbuild.tools import lora
 work, results = Path(sys.argv[1]), []
+lora.PIECE = int(sys.argv[3])
 for number, (model, adapters, settings, expected) in enumerate(json.loads(sys.argv[2])):
     out = work / f"out{number}"
-    out.mkdir()
+    out.mkdir(exist_ok=True)
     inputs = {"model": Path(model), **{k: Path(v) for k, v in adapters.items()}}
     try:
         nothing = lambda *a: None
@@ -119,7 +122,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture
 def merge(tmp_path):
-    def merge(*cases):
+    def merge(*cases, piece=lora.PIECE):
         """Each case: the adapters in order, and what else differs from a plain merge."""
         rows = []
         for adapters, other in cases:
@@ -128,7 +131,7 @@ def merge(tmp_path):
             inputs = {role: str(path) for role, path in adapters.items()}
             model, expected = other.get("model", MODEL), other.get("expected", "")
             rows.append([str(model), inputs, other.get("settings", {}), str(expected)])
-        return run_script(MERGE, tmp_path, json.dumps(rows))
+        return run_script(MERGE, tmp_path, json.dumps(rows), str(piece))
 
     return merge
 
@@ -146,6 +149,23 @@ def test_merging_gives_the_tensors_of_peft_bit_for_bit(work, merge):
     assert [len(one["changed"]) for one in said] == [18, 24, 18, 18, 36, 18, 18]
     assert all("q_proj" in name or "v_proj" in name or "down_proj" in name
                for name in said[0]["changed"])  # fmt: skip
+
+
+def test_merging_a_few_rows_at_a_time_gives_the_same_tensors(work, merge):
+    names = ("plain", "ranks", "stable", "half")
+    cases = [([work / name], {"expected": work / f"peft-{name}"}) for name in names]
+    for rows in (9, 50):
+        said = merge(*cases, piece=rows * 256 * 4)
+        assert [one.get("differences", one) for one in said] == [[]] * 4
+
+
+def test_a_file_that_an_earlier_run_finished_is_not_made_again(work, merge, tmp_path):
+    first, second = sorted((work / "shards").glob("*.safetensors"))
+    (tmp_path / "out0").mkdir()
+    (tmp_path / "out0" / first.name).write_bytes(first.read_bytes())
+    [said] = merge(([work / "plain"], {"model": work / "shards"}))
+    assert 0 < len(said["changed"]) < 18
+    assert (tmp_path / "out0" / second.name).read_bytes() != second.read_bytes()
 
 
 def test_all_but_the_weights_stays_as_it_is_byte_for_byte(work, merge, tmp_path):

@@ -93,7 +93,7 @@ def fetches_of(store, tmp_path, *labels):
         step = fetch_step(f"path:{label}", folder)
         plan = text_plan(step)
         agenda = Agenda(plan, plan.steps, store.trace, store.has_tree)
-        (ready,) = agenda.ready()
+        (ready,), _ = agenda.news()
         log = str(tmp_path / f"{label}.log")
         jobs.append(
             Job(

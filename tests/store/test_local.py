@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from dataclasses import replace
 from threading import Barrier, Event
 
 import pytest
@@ -104,6 +105,16 @@ def test_a_flipped_byte_is_noticed_though_size_and_mtime_are_kept(store):
     fresh = reopened(store)
     assert not fresh.has_tree(tree)
     assert [path.name for path in (store.root / "corrupt").iterdir()] == [tree.files[0].digest]
+    fresh.close()
+
+
+def test_a_record_that_tells_a_wrong_size_does_no_harm_to_the_file_it_names(store):
+    tree = put(store).tree
+    (file,) = tree.files
+    wrong = Tree.of([replace(file, size=file.size + 1)])
+    assert not reopened(store).has_tree(wrong)
+    fresh = reopened(store)
+    assert fresh.has_tree(tree) and not (store.root / "corrupt").exists()
     fresh.close()
 
 
