@@ -92,3 +92,17 @@ def test_steps_go_where_the_lock_s_versions_are(farm, tmp_path):
     said = space.run("sync", "--cache", "remote:rw", code=1).stderr
     assert "ann, bob, cid: text 1.0 is here, and cortex.lock has text 9.9" in said
     assert not space.blobs(), "something ran"
+
+
+def test_a_cluster_of_this_machine_alone_needs_nothing_else(space):
+    assert space.sync("--executor", "dask") == [
+        "fetch",
+        "detect",
+        "convert",
+        "quantize",
+        "validate",
+    ]
+    assert space.text() == "HELL"
+    assert space.run("sync").stderr.startswith("1 target: nothing to do")
+    said = space.run("sync", "--executor", "local", "--scheduler", "tls://x:1", code=2).stderr
+    assert "`--scheduler` is for `--executor dask`" in said
