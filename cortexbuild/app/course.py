@@ -15,7 +15,7 @@ from ..core.ports import Executor, Job
 from ..core.step import Failure, StepId
 from .build import AS_USUAL, After, build, keep_all
 from .climb import Climb
-from .estimates import schedule_of
+from .estimates import Refuse, schedule_of
 from .intermediates import Drop, Intermediates
 from .project import Project
 
@@ -25,11 +25,13 @@ Failures: TypeAlias = dict[StepId, Failure]
 @dataclass(frozen=True, slots=True)
 class Course:
     """How a sync is run: on a machine of what `capacity`, and how it goes on `after` what did not
-    work. With `drop`, bytes of intermediates go as soon as nothing needs them."""
+    work. With `drop`, bytes of intermediates go as soon as nothing needs them. Where steps run on
+    other machines, those `refuse` what none of them could run."""
 
     capacity: Capacity = UNBOUND
     after: After = AS_USUAL
     drop: Drop | None = None
+    refuse: Refuse | None = None
 
 
 PLAIN = Course()
@@ -54,7 +56,7 @@ class Builds:
         if not agenda.unfinished():
             return agenda, {}
         project, course = self.project, self.course
-        schedule = schedule_of(project, agenda, course.capacity)
+        schedule = schedule_of(project, agenda, course.capacity, course.refuse)
         if schedule.too_large:
             agenda = _without(project, scope, agenda, schedule.too_large.keys(), self.emit)
         self._agendas.append(agenda)

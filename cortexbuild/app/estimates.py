@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..core.agenda import Agenda, Ready
 from ..core.needs import FETCH_NEEDS, Capacity, Needs
@@ -17,6 +18,10 @@ BYTES_PER_SECOND: Mapping[Kind, float] = {
     Kind.MEASURE: 20e6, Kind.QUANTIZE: 50e6, Kind.VALIDATE: 20e6,
 }  # fmt: skip
 """Roughly, of what is read, on a machine of two cores: for what was never made here before."""
+
+
+Refuse: TypeAlias = Callable[[Step, Needs], Failure | None]
+"""Why a step cannot be run at all; None where it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,11 @@ def will_run(project: Project, agenda: Agenda) -> Callable[[StepId], bool]:
     return certain
 
 
-def schedule_of(project: Project, agenda: Agenda, capacity: Capacity) -> Schedule:
-    """How what an agenda has to run is run on a machine of that `capacity`."""
+def schedule_of(
+    project: Project, agenda: Agenda, capacity: Capacity, refuse: Refuse | None = None
+) -> Schedule:
+    """How what an agenda has to run is run on a machine of that `capacity`; or on others, which
+    `refuse` steps that none of them could run."""
     foreseen = estimates(project, agenda, project.plan.chain(agenda.unfinished()))
 
     def needs(ready: Ready) -> Needs:
@@ -93,10 +101,11 @@ def schedule_of(project: Project, agenda: Agenda, capacity: Capacity) -> Schedul
     def ways_from() -> Mapping[StepId, float]:
         return ways(project.plan, {id_: one.seconds for id_, one in foreseen.items()})
 
+    why = refuse or (lambda _step, taken: misfit(taken, capacity))
     certain, too_large = will_run(project, agenda), dict[StepId, Failure]()
     for id_ in agenda.unfinished():
         taken = needs_of(project, project.plan.steps[id_], foreseen[id_].inputs)
-        if certain(id_) and (failure := misfit(taken, capacity)):
+        if certain(id_) and (failure := why(project.plan.steps[id_], taken)):
             too_large[id_] = failure
     return Schedule(capacity, needs, ways_from, too_large)
 

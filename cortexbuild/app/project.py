@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.agenda import Agenda
+from ..core.agenda import Agenda, Elsewhere
+from ..core.digest import Tree
 from ..core.lock import Lock
 from ..core.manifest import Manifest
 from ..core.plan import Plan, Scope
@@ -20,7 +21,8 @@ class Project:
     """`last` has, by label, the key under which each step was last made for this project.
 
     `locked` is what cortex.lock says, and `lock` what the manifest needs, which may be more.
-    Without a `shared` one, only this machine's store is asked.
+    Without a `shared` one, only this machine's store is asked. What is `at_hand` to those who run
+    steps need not be here, but for targets.
     """
 
     root: Path
@@ -35,6 +37,7 @@ class Project:
     find_step_tool: Callable[[Step], Tool]
     last: Mapping[str, StepKey]
     shared: Shared | None = None
+    at_hand: Callable[[Tree], bool] = lambda _tree: False
 
     def agenda(self, scope: Scope) -> Agenda:
         return self.agenda_to(self.plan.ends(scope), self.plan.forced(scope))
@@ -45,10 +48,15 @@ class Project:
             ends,
             self.find_trace,
             self.store.has_tree,
-            can_pull=self.shared.can_pull if self.shared else lambda _step, _tree: False,
+            elsewhere=self._elsewhere(),
             forced=forced,
             salt=self.manifest.cache.salt,
         )
+
+    def _elsewhere(self) -> Elsewhere:
+        if self.shared is None:
+            return Elsewhere(at_hand=self.at_hand)
+        return Elsewhere(self.shared.can_pull, self.at_hand)
 
     def find_trace(self, key: StepKey, ingredients: Ingredients) -> Trace | None:
         """What is recorded under a key: here, or by somebody who is trusted."""

@@ -80,7 +80,7 @@ def line_of(event: Event, verbose: bool = False) -> str:
         case StepChanged(change="skipped"):
             return f"  skip  {event.label}  needs a step that failed"
         case StepChanged(change="started") if verbose:
-            return f"  run   {event.label}"
+            return f"  run   {event.label}" + (f"  {event.detail}" if event.detail else "")
         case StepChanged(change="fresh") if verbose:
             return f"  fresh {event.label}"
         case Said(text=text):

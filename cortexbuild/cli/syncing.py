@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from ..app.build import After
@@ -20,11 +21,14 @@ from ..core.digest import Digest
 from ..core.events import Event, Said, StepChanged
 from ..core.needs import Capacity
 from ..core.plan import Scope
+from ..core.ports import Executor
+from ..core.step import StepId
 from ..errors import BuildFailed, StoreError
 from ..store.roots import root_of
 from ..store.storelock import store_lock
 from . import wire, words
 from .beside import keep_last, keep_run, read_lock, read_run, write_lock
+from .cluster import PLENTY, Machines, ends, open_cluster
 from .dropping import drop
 from .machine import capacity
 from .prune import note_root
@@ -34,13 +38,14 @@ from .prune import note_root
 class SyncOptions:
     """How a sync is run: `jobs` at once, with `patience` in seconds for what another process
     makes; what is run `again` is compared with what was kept, or replaces it. Intermediates are
-    kept if cortex.yaml and this say so."""
+    kept if cortex.yaml and this say so. Without `machines`, steps run on this one."""
 
     jobs: int | None = None
     after: After = After()
     patience: float | None = None
     again: Literal["compare", "replace"] = "compare"
     keep_intermediates: bool = True
+    machines: Machines | None = None
 
 
 def run_sync(
@@ -67,14 +72,14 @@ def run_sync(
         note_root(project, {})
         run = wire.new_run(store)
         room = capacity(project.manifest.resources, options.jobs)
-        executor = wire.open_executor(room, emit)
+        executor, course = _executor(project, scope, run, room, emit, options)
         forced = project.plan.forced(scope)
         keep = options.keep_intermediates and project.manifest.cache.keep_intermediates
         held: set[Digest] = set()  # what was there before
         let_go = partial(drop, store, root_of(store.root, project.root).name, held)
 
         def prepare() -> None:
-            check_room(project, scope, room, keep=keep)
+            check_room(project, scope, room, keep=keep, only=_only(project, scope, options))
             if not keep:
                 held.update(store.blobs())
 
@@ -85,7 +90,7 @@ def run_sync(
                 executor,
                 partial(wire.job_of, project, run, options.patience, forced, options.again),
                 hear,
-                Course(room, options.after, None if keep else let_go),
+                replace(course, drop=None if keep else let_go),
                 prepare=prepare,
             )
         finally:
@@ -109,13 +114,36 @@ def keep_settled(project: Project, outcome: Outcome) -> None:
         write_lock(project.root, replace(lock, settled=settled))
 
 
-def check_room(project: Project, scope: Scope, room: Capacity, *, keep: bool) -> None:
+def _only(project: Project, scope: Scope, options: SyncOptions) -> Set[StepId] | None:
+    """The steps whose outputs come here; None for all."""
+    carries = options.machines is not None and options.machines.reach is not None
+    return ends(project, scope) if carries else None
+
+
+def _executor(
+    project: Project, scope: Scope, run: Path, room: Capacity, emit: Callable[[Event], None],
+    options: SyncOptions,
+) -> tuple[Executor, Course]:  # fmt: skip
+    """Where steps run, and what follows from that for their course."""
+    if options.machines is None:
+        return wire.open_executor(room, emit), Course(room, options.after)
+    cluster = open_cluster(project, scope, run, room, options.machines, emit)
+    return cluster, Course(PLENTY, options.after, refuse=cluster.misfit)
+
+
+def check_room(
+    project: Project, scope: Scope, room: Capacity, *, keep: bool, only: Set[StepId] | None = None
+) -> None:
     """Raises StoreError when what will be brought and made does not fit on the disk.
 
     What is downloaded and made is moved into the store and not copied, so nothing counts twice;
-    and what does not `keep` until the end counts for as long as it does.
+    and what does not `keep` until the end counts for as long as it does. Where steps run elsewhere,
+    `only` the outputs of some come here.
     """
     steps = [step for step in outlook(project, scope) if step.state != "fresh"]
+    steps = [step for step in steps if only is None or step.id in only]
+    if not steps:
+        return
     needed = foresee(project, steps, room, keep=keep).peak
     free = shutil.disk_usage(project.store.root).free
     if needed > free:

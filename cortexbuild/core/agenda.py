@@ -43,11 +43,24 @@ class Ready:
     pull: Tree | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What is known of bytes that are not here: whether they can be pulled; and whether they are
+    at hand to those who read them, so that they need not be here, but for those of a build's ends.
+    """
+
+    can_pull: CanPull = lambda _step, _tree: False
+    at_hand: IsHere = lambda _tree: False
+
+
+NOWHERE = Elsewhere()
+
+
 class Agenda:
     """The state of one build that makes `ends`.
 
-    `find_trace` looks a key up; `is_here` tells of a tree's bytes, and `can_pull` whether they
-    are elsewhere. What is `forced` runs whether or not it has a trace.
+    `find_trace` looks a key up; `is_here` tells of a tree's bytes, and `elsewhere` of others.
+    What is `forced` runs whether or not it has a trace.
     """
 
     def __init__(
@@ -57,14 +70,15 @@ class Agenda:
         find_trace: FindTrace,
         is_here: IsHere,
         *,
-        can_pull: CanPull = lambda _step, _tree: False,
+        elsewhere: Elsewhere = NOWHERE,
         forced: Set[StepId] = frozenset(),
         salt: str = "",
     ) -> None:
         self.plan = plan
         self.traces: dict[StepId, Trace] = {}
         self.keys: dict[StepId, StepKey] = {}
-        self._find, self._is_here, self._can_pull = find_trace, is_here, can_pull
+        self._find, self._is_here = find_trace, is_here
+        self._can_pull, self._at_hand = elsewhere.can_pull, elsewhere.at_hand
         self._forced, self._salt = forced, salt
         self._trees: dict[StepId, Tree] = {}  # that were found; others are pinned
         self._wanted: dict[StepId, bool] = {}  # and whether its bytes are wanted
@@ -82,7 +96,7 @@ class Agenda:
         self._new: dict[StepId, Ready] = {}  # of these, since somebody last asked
         self._gone: set[StepId] = set()  # ready when somebody last asked, and now not
         in_order = [id_ for id_ in plan.steps if id_ in forced] if forced else []
-        self._ends = tuple(ends)
+        self._ends = dict.fromkeys(ends)
         for id_ in (*self._ends, *in_order):
             self._want(id_, bytes_=True)
 
@@ -110,7 +124,7 @@ class Agenda:
         self.keys[id_] = trace.key
         before = self.tree(id_)
         # A file of it may have gone while it was made, as a part of what was let go then.
-        if id_ not in self._lost and not self._is_here(trace.tree):
+        if id_ not in self._lost and not self._has(id_, trace.tree):
             self._lost.add(id_)
             self._trees[id_] = trace.tree
             self._look_and_want(id_)
@@ -169,7 +183,7 @@ class Agenda:
     def look_at_bytes(self, id_: StepId) -> None:
         """The bytes of a step that is done, and that nothing needs, may be here no more."""
         tree = self.tree(id_)
-        if tree is not None and self._done.get(id_) and not self._is_here(tree):
+        if tree is not None and self._done.get(id_) and not self._has(id_, tree):
             self._done[id_] = self._wanted[id_] = False
 
     def has_run(self, id_: StepId) -> bool:
@@ -233,7 +247,7 @@ class Agenda:
             self.traces[id_] = trace
             tree = self._trees[id_] = trace.tree
         assert tree is not None, "a step is known by its trace or by its pinned tree"
-        here = self._is_here(tree)
+        here = self._has(id_, tree)
         if self._wanted[id_] and not here:
             step = self.plan.steps[id_]
             if id_ in self._unpulled or not self._can_pull(step, tree):
@@ -244,6 +258,10 @@ class Agenda:
         self._done[id_] = here
         self._wake(id_)
         return True
+
+    def _has(self, id_: StepId, tree: Tree) -> bool:
+        """Whether the bytes of a step are where they are wanted."""
+        return self._is_here(tree) or (id_ not in self._ends and self._at_hand(tree))
 
     def _offer(self, ready: Ready) -> None:
         self._ready[ready.id] = self._new[ready.id] = ready

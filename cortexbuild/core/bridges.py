@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import UsageError
 from .digest import Plain
@@ -52,7 +52,14 @@ def planned_format(facts: Mapping[str, Plain]) -> str:
     return f"{name}{bits_known}{'-act' if method.get('desc_act') else ''}"
 
 
-def takes(tool: Tool, format_: str) -> bool:
+class Accepting(Protocol):
+    """A tool, as far as it says which formats it takes."""
+
+    @property
+    def accepts(self) -> tuple[str, ...]: ...
+
+
+def takes(tool: Accepting, format_: str) -> bool:
     return any(fnmatchcase(format_, pattern) for pattern in tool.accepts)
 
 

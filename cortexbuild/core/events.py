@@ -9,8 +9,9 @@ from typing import Literal, TypeAlias
 from .step import StepId
 
 Change: TypeAlias = Literal["fresh", "started", "built", "pulled", "reused", "failed", "skipped"]
-"""`pulled`: brought from a remote, which `detail` names; `size` is of what came. `reused`: another
-process made it meanwhile. `skipped`: a step it needs failed."""
+"""`started`: again with a `detail`, when another machine began with it. `pulled`: brought from a
+remote, which `detail` names; `size` is of what came. `reused`: another process made it meanwhile.
+`skipped`: a step it needs failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from .address import Cache
 from .amount import Bytes
+from .cluster import Cluster
 from .document import Document, Entry
 from .limits import Limits
 from .origin import Origin
@@ -184,6 +185,9 @@ class Manifest(Document):
     )
     policy: Policy = Policy()
     resources: Resources = Resources()
+    executor: Annotated[
+        Cluster | None, Field(description="where steps run, if not on this machine")
+    ] = None
     licenses: Licenses = Licenses()
     cache: Cache = Cache()
     trust: Annotated[

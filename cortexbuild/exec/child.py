@@ -1,7 +1,7 @@
 """The process in which steps run: `python -m cortexbuild.exec.child FD`.
 
-It takes jobs from a pipe, one after the other, and lives no longer than its parent. Libraries
-may print, leak and crash here without harm to the command that the user sees.
+It takes jobs and errands from a pipe, one after the other, and lives no longer than its parent.
+Libraries may print, leak and crash here without harm to the command that the user sees.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from ..core.ports import Job
-from .worker import run_job
+from .errand import Errand
+from .worker import run
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -27,11 +28,11 @@ def main() -> None:
     _die_with_parent(int(sys.argv[2]), int(sys.argv[3]))
     while True:
         try:
-            job: Job = pipe.recv()
+            work: Job | Errand = pipe.recv()
         except EOFError:
             return
-        _log_to(Path(job.log))
-        done = run_job(job, partial(_say, pipe), partial(_move, pipe, job.step.label))
+        _log_to(Path(work.log))
+        done = run(work, partial(_say, pipe), partial(_move, pipe))
         sys.stdout.flush()
         sys.stderr.flush()
         pipe.send(("done", done))
@@ -41,8 +42,8 @@ def _say(pipe: Connection, text: str) -> None:
     pipe.send(("said", text))
 
 
-def _move(pipe: Connection, label: str, done: int, total: int) -> None:
-    pipe.send(("moved", (label, done, total)))
+def _move(pipe: Connection, done: int, total: int) -> None:
+    pipe.send(("moved", (done, total)))
 
 
 def _log_to(path: Path) -> None:

@@ -7,16 +7,17 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ..core.digest import Tree
 from ..core.lock import Pinned
 from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
-from ..errors import CortexError, RemoteError, ToolError
-from ..remotes import open_remote
+from ..errors import CortexError, ToolError
 from ..remotes.receive import receive
 from ..sources import find_source
 from ..store.delivery import StoreDelivery
@@ -26,27 +27,47 @@ from ..store.steplock import step_lock
 from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
+from .errand import Errand, open_remotes, run_errand
+
+T = TypeVar("T")
+
+
+def run(
+    work: Job | Errand, say: Callable[[str], None], progress: Progress
+) -> Done | Failure | None:
+    """What came of a job; or why an errand was not done."""
+    if isinstance(work, Job):
+        return run_job(work, say, progress)
+    with closing(LocalStore(Path(work.store))) as store:
+        return _outcome(partial(run_errand, work, store, say, progress), work.log)
 
 
 def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     """Make the step's output and record it, unless another process did while we waited."""
-    store = LocalStore(Path(job.store))
+    with closing(LocalStore(Path(job.store))) as store:
+        done = _outcome(partial(_do, job, store, say, progress), job.log)
+    return Done(job.id, done) if isinstance(done, Failure) else done
+
+
+def _do(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Done:
+    with step_lock(store.root, job.key, job.step.label, say, job.patience):
+        found = store.trace(job.key, job.ingredients)
+        if found is not None and job.again == "no" and store.has_tree(found.tree):
+            return Done(job.id, found, reused=True)
+        if job.pull is not None:
+            return _pull(job, job.pull, store, say, progress)
+        return Done(job.id, _make(job, store, say, progress))
+
+
+def _outcome(work: Callable[[], T], log: str) -> T | Failure:
     try:
-        with step_lock(store.root, job.key, job.step.label, say, job.patience):
-            found = store.trace(job.key, job.ingredients)
-            if found is not None and job.again == "no" and store.has_tree(found.tree):
-                return Done(job.id, found, reused=True)
-            if job.pull is not None:
-                return _pull(job, job.pull, store, say, progress)
-            return Done(job.id, _make(job, store, say, progress))
+        return work()
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
-        return Done(job.id, Failure(str(error), error.hint, job.log, error.exit_code))
+        return Failure(str(error), error.hint, log, error.exit_code)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
-        return Done(job.id, Failure(f"{type(error).__name__}: {error}", "", job.log))
-    finally:
-        store.close()
+        return Failure(f"{type(error).__name__}: {error}", "", log)
 
 
 def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Trace:
@@ -62,10 +83,16 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
         if job.step.kind is Kind.FETCH:
             made["origin"] = job.step.origin
         trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
-        before = store.trace(job.key, job.ingredients)
-        kept = store.keep_trace(trace, folder, replace=job.again == "replace")
-    if before is not None and before.tree != tree:
-        which = "the first are kept" if kept.tree != tree else "the new ones are kept"
+        return _keep(job, trace, store, folder, say)
+
+
+def _keep(
+    job: Job, trace: Trace, store: LocalStore, folder: Path, say: Callable[[str], None]
+) -> Trace:
+    before = store.trace(job.key, job.ingredients)
+    kept = store.keep_trace(trace, folder, replace=job.again == "replace")
+    if before is not None and before.tree != trace.tree:
+        which = "the first are kept" if kept.tree != trace.tree else "the new ones are kept"
         say(f"{job.step.label} gave other bytes than a run before it; {which}")
     return kept
 
@@ -75,18 +102,13 @@ def _pull(
 ) -> Done:
     """Bring the output of a step from a remote, and record it as it was recorded there."""
     started = time.monotonic()
-    remotes = []
-    for address in pull.remotes:
-        try:
-            remotes.append((address, open_remote(address, Path(job.root))))
-        except RemoteError as error:  # another may have all of it
-            say(f"{address.name}: {error}")
+    remotes = open_remotes(pull.remotes, Path(job.root), say)
     with scratch(store.root) as folder:
         with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
             came = receive(pull.tree, remotes, store, delivery, say)
         origin = {"origin": job.step.origin}  # only a source is known without a record
         trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, origin)
-        kept = store.keep_trace(trace, folder)
+        kept = _keep(job, trace, store, folder, say)
     return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)
 
 
@@ -121,27 +143,31 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
 
 
 def check_versions(locked: ToolId, tool: Tool) -> None:
-    """A key names the versions that make its output, so no others may make it.
+    """A key names the versions that make its output, so no others may make it."""
+    if error := refusal(locked, tool.revision, tool.engine()):
+        raise error
 
-    Raises ToolError with both versions and the ways out when those here are not the lock's.
-    """
-    here = tool.engine()
+
+def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError | None:
+    """Why a tool of that revision, which calls those versions, is not what was locked; with the
+    ways out. None if it is."""
     others = {name: version for name, version in locked.engine.items() if here.get(name) != version}
     if others:
         names = " and ".join(f"{n} {here.get(n, 'none')} is here" for n in others)
         wanted = " ".join(f"{name}=={version}" for name, version in others.items())
-        raise ToolError(
+        return ToolError(
             f"{names}, and cortex.lock has {wanted.replace('==', ' ')}",
             hint=f"`pip install {wanted}`, or take what is here: `cortexbuild lock "
             "--upgrade-tools`",
         )
-    if (tool.revision, set(here)) != (locked.revision, set(locked.engine)):
-        raise ToolError(
-            f"this cortexbuild ({VERSION}) has revision {tool.revision} of tool `{tool.name}`, "
+    if (revision, set(here)) != (locked.revision, set(locked.engine)):
+        return ToolError(
+            f"this cortexbuild ({VERSION}) has revision {revision} of tool `{locked.name}`, "
             f"and cortex.lock has {locked.revision}",
             hint="install the cortexbuild that wrote cortex.lock, or take what is here: "
             "`cortexbuild lock --upgrade-tools`",
         )
+    return None
 
 
 def _call(argv: Sequence[str]) -> None:

@@ -75,10 +75,10 @@ def send(
     nothing of it goes out.
     """
     check_key(sender.address, sender.key)
-    sent = Sent()
-    sent.rooted = _send_root(sender, [trace for trace, _ in parcels], scratch)
+    rooted = _send_root(sender, [trace for trace, _ in parcels], scratch)
     files = {f.digest: f for trace, whole in parcels if whole for f in trace.tree.files}
-    _send_contents(sender, list(files.values()), sent, moved)
+    sent = send_contents(sender, list(files.values()), moved)
+    sent.rooted = rooted
     for trace, whole in parcels:
         _send_record(sender, trace, whole, scratch, sent)
     return sent
@@ -101,7 +101,9 @@ def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> bool:
     return True
 
 
-def _send_contents(sender: Sender, files: Sequence[File], sent: Sent, moved: Moved) -> None:
+def send_contents(sender: Sender, files: Sequence[File], moved: Moved) -> Sent:
+    """Bring those contents there that are missing. That needs no key: they are what they are."""
+    sent = Sent()
     sizes = persist(partial(sender.remote.sizes, "cas", [file.digest for file in files]))
     missing = [file for file in files if not _is_there(sender, file, sizes)]
     sent.there += len(files) - len(missing)
@@ -116,6 +118,7 @@ def _send_contents(sender: Sender, files: Sequence[File], sent: Sent, moved: Mov
         repairs.note_right(sender.store.index, sender.address, "cas", file.digest)
         sent.contents += 1
         sent.size += file.size
+    return sent
 
 
 def _is_there(sender: Sender, file: File, sizes: Mapping[str, int]) -> bool:

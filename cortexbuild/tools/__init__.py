@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
 
@@ -28,6 +29,13 @@ def find_edges() -> tuple[Tool, ...]:
     """The conversions that a plan may put in by itself."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
     return tuple(tool for name in names for tool in _tools(name) if tool.bridge)
+
+
+def every_tool() -> Iterator[Tool]:
+    """Those that are installed, of ours and of others."""
+    names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)}
+    for name in sorted(names | {point.name for point in entry_points(group=GROUP)}):
+        yield from _tools(name)
 
 
 @cache

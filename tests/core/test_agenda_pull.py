@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from test_agenda_property import TOOL, World, compute, from_scratch, plans, trace_of
 
 from cortexbuild.app.build import After, build
-from cortexbuild.core.agenda import Agenda
+from cortexbuild.core.agenda import Agenda, Elsewhere
 from cortexbuild.core.digest import File, Tree, digest_value
 from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.ports import Done
@@ -44,7 +44,7 @@ class Team(World):
             self.plan.ends(Scope(tuple(self.plan.goals))),
             self.find,
             self.is_here,
-            can_pull=lambda step, tree: digests(tree) <= self.remote | self.bytes,
+            elsewhere=Elsewhere(lambda step, tree: digests(tree) <= self.remote | self.bytes),
         )
 
     def find(self, key, ingredients):
@@ -144,6 +144,48 @@ def test_with_all_of_it_there_nothing_runs_and_only_goals_come(plan, pick):
     assert failed == {} and world.ran == []
     assert set(world.pulled) <= {goal.model for goal in plan.goals.values()}
     check(world, agenda)
+
+
+class Cluster(Team):
+    """Steps run elsewhere, and what they make is in the remote; here is only what is asked for."""
+
+    def ends(self):
+        return self.plan.ends(Scope(tuple(self.plan.goals)))
+
+    def agenda(self):
+        known = Elsewhere(
+            lambda step, tree: digests(tree) <= self.remote | self.bytes,
+            lambda tree: digests(tree) <= self.remote | self.bytes,
+        )
+        return Agenda(self.plan, self.ends(), self.find, self.is_here, elsewhere=known)
+
+    def make(self, ready):
+        if ready.pull is not None:
+            assert ready.id in self.ends(), "brought though nobody here wants it"
+            return super().make(ready)
+        self.ran.append(ready.id)
+        assert all(digests(tree) <= self.remote | self.bytes for tree in ready.inputs.values())
+        tree = compute(ready.step, self.trees_of(ready))
+        trace = Trace(ready.key, ready.ingredients, tree, ready.step.label, {})
+        self.traces[trace.key] = trace
+        self.remote |= digests(tree)
+        if ready.id in self.ends():
+            self.bytes |= digests(tree)
+        return Done(ready.id, trace)
+
+
+@settings(max_examples=200, deadline=None)
+@given(plans(distinct=True), st.data())
+def test_where_steps_run_elsewhere_only_the_ends_come_here(plan, pick):
+    everything = sorted({d for tree in from_scratch(plan).values() for d in digests(tree)})
+    world = Cluster(plan, pick)
+    world.fill(pick.draw(st.sets(st.sampled_from(everything))))
+    agenda, failed = run(world)
+    assert failed == {}
+    check(world, agenda)
+    assert world.agenda().unfinished() == ()
+    ends = [agenda.tree(id_) for id_ in world.ends()]
+    assert world.bytes <= {digest for tree in ends for digest in digests(tree)}
 
 
 def chain(*names):

@@ -1,7 +1,7 @@
 """Tools of another package: "models" that are texts, so that a sync takes milliseconds.
 
 Installed as any plug-in is, by an entry point; the stories in tests/app use it. `sleep` and
-`fail` in their settings let a test hold a step or break it.
+`fail` in their settings let a test hold a step, until its home has a file `go`, or break it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,10 @@ def cut(run: Run, params: CutParams) -> None:
     run.progress(1, 2)
     hold = os.environ.get("CORTEX_HOME", "")
     if params.sleep:
-        (Path(hold) / "cutting").touch()
-        time.sleep(params.sleep)
+        (Path(hold) / "cutting").write_text(str(os.getpid()))
+        until = time.monotonic() + params.sleep
+        while time.monotonic() < until and not (Path(hold) / "go").exists():
+            time.sleep(min(0.02, params.sleep))
     if params.fail == "raise":
         raise ValueError("no scissors")
     if params.fail == "kill":

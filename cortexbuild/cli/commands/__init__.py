@@ -20,6 +20,7 @@ MODULES = {
     "starting": ("recipes", "init", "schema"),
     "remotes": ("push", "pull"),
     "keys": ("keys",),
+    "cluster": ("worker", "scheduler", "cluster"),
     "bundles": ("bundle",),
 }
 """In the order of `--help`, so that one command is known without the others being imported."""

@@ -20,9 +20,9 @@ from ..sharing import Sharing
 from ..yamlfile import read_yaml
 
 __all__ = [
-    "Command", "add_json", "add_key", "add_pins", "add_scope", "add_sharing", "add_targets",
-    "add_waiting", "open_project", "open_store", "plain_reason", "print_json", "print_rows",
-    "scope_of", "sharing_of", "trusted_by",
+    "Command", "a_count", "add_json", "add_key", "add_pins", "add_scope", "add_sharing",
+    "add_targets", "add_waiting", "open_project", "open_store", "plain_reason", "print_json",
+    "print_rows", "scope_of", "sharing_of", "trusted_by",
 ]  # fmt: skip
 
 
@@ -74,6 +74,13 @@ def print_rows(rows: Sequence[Sequence[str]]) -> None:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         print("  ".join(cells).rstrip())
+
+
+def a_count(text: str) -> int:
+    """What an option says that counts."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number from 1")
+    return int(text)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:

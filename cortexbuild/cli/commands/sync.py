@@ -20,6 +20,7 @@ from ...core.step import StepId
 from ...errors import DriftError, UsageError
 from .. import words
 from ..beside import LOCK, MANIFEST
+from ..cluster import add_place, machines
 from ..prune import prunable, prune
 from ..render import screen
 from ..report import print_failures, print_outcome, print_sharing, summary
@@ -28,6 +29,7 @@ from ..sharing import push_good, share, writers
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
     Command,
+    a_count,
     add_json,
     add_pins,
     add_scope,
@@ -52,11 +54,17 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help="change nothing; exit 3 if cortex.lock or a target is not up to date",
     )  # fmt: skip
     add_json(parser)
-    parser.add_argument("-j", "--jobs", type=_jobs, metavar="N", help="steps at once")
+    parser.add_argument("-j", "--jobs", type=a_count, metavar="N", help="steps at once")
     parser.add_argument(
         "--no-intermediates", action="store_true",
         help="let go of weights made on the way as soon as nothing needs them",
     )  # fmt: skip
+    parser.add_argument(
+        "--executor", choices=("local", "dask"), default="",
+        help="where steps run: on this machine, or on a Dask cluster; without `--scheduler` and "
+        "`executor:` in cortex.yaml, on one of this machine",
+    )  # fmt: skip
+    add_place(parser, required=False)
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run")
     parser.add_argument(
         "--prune", action="store_true",
@@ -85,12 +93,6 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
     said.add_argument(
         "-v", "--verbose", action="store_true", help="also what starts and what is fresh"
     )
-
-
-def _jobs(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("a whole number from 1")
-    return int(text)
 
 
 def _sync(args: argparse.Namespace) -> int:
@@ -134,12 +136,14 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope, began: Bega
         sharing = sharing_of(args)
         writing = writers(project, sharing, warn)
         project, tiers = share(project, sharing, warn)
+        project, elsewhere = machines(args, project, sharing)
         options = SyncOptions(
             args.jobs,
             After(args.after_failure, "fail" if args.require_remote else "build"),
             args.lock_timeout,
             "replace" if args.replace else "compare",
             keep_intermediates=not args.no_intermediates,
+            machines=elsewhere,
         )
         outcome = run_sync(project, scope, emit, options)
         told = push_good(project, scope.targets, writing, sharing, emit) if writing else []

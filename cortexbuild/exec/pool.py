@@ -1,0 +1,183 @@
+"""Child processes in which steps run, kept warm per engine.
+
+An engine costs seconds to import, so a child that has one is used again for it. A child that
+dies is a failed step, and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, Pipe
+from threading import Lock
+from typing import Any
+
+from ..core.ports import Job
+from ..core.step import Failure, Kind
+from .errand import Errand
+
+MOST_JOBS = 50  # of one child: libraries leak
+PASSED = (
+    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV",
+    "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LD_LIBRARY_PATH",
+    "CXX",
+)  # fmt: skip
+PASSED_TO_FETCH = (
+    "NETRC", "SSL_CERT_DIR", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
+    "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
+    "OLLAMA_MODELS", "CORTEX_OFFLINE",
+    "HF_HUB_DISABLE_XET", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
+    "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CORTEX_LLAMA_CPP", "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "PIP_NO_INDEX", "PIP_PROXY",
+    "PIP_TRUSTED_HOST",
+)  # fmt: skip
+PREFIXES_TO_FETCH = ("AWS_", "AZURE_", "GOOGLE_", "CORTEX_REMOTE_", "HF_XET_")
+"""What clients of shared caches, and of the Hub's storage, are told by their usual variables."""
+
+
+@dataclass(slots=True, eq=False)
+class Child:
+    process: subprocess.Popen[bytes]
+    pipe: Connection
+    life: int
+    engine: str
+    jobs: int = 0
+
+    def kill(self) -> None:
+        """With the programs that it started: its work is published whole or not at all."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def death(self, log: str) -> Failure:
+        """What a step comes to whose child has ended."""
+        code = self.process.returncode
+        if code is not None and code < 0:
+            name = signal.Signals(-code).name
+            why = " (out of memory?)" if name == "SIGKILL" else ""
+            return Failure(f"its process was ended by {name}{why}", "", log)
+        return Failure(f"its process ended with {code}", "", log)
+
+
+class Pool:
+    """Children to lend, to any thread. No more than `most` are kept when some are idle."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock, self._closed = most, Lock(), False
+        self.idle: list[Child] = []  # the one that was used last stands last
+        self.lent: list[Child] = []
+
+    def lend(self, engine: str) -> Child:
+        """A child that has done work of this engine before, or a new one."""
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("a pool that was closed lends no children")
+            same = (c for c in self.idle if c.engine == engine and c.process.poll() is None)
+            child = next(same, None)
+            if child is not None:
+                self.idle.remove(child)
+            else:
+                if self.idle and len(self.idle) + len(self.lent) >= self._most:
+                    _end(self.idle.pop(0))
+                child = _start_child(engine)
+            self.lent.append(child)
+            child.jobs += 1
+            return child
+
+    def give_back(self, child: Child) -> None:
+        with self._lock:
+            self.lent.remove(child)
+            if self._closed or child.jobs >= MOST_JOBS:
+                _end(child)
+            else:
+                self.idle.append(child)
+
+    def end(self, child: Child) -> None:
+        """One that was lent is of no more use."""
+        with self._lock:
+            self.lent.remove(child)
+        _end(child)
+
+    def run(
+        self,
+        work: Job | Errand,
+        tell: Callable[[str, Any], None],
+        hold: Callable[[Child | None], None] = lambda _: None,
+    ) -> object:
+        """Have it done, however long it takes; gives what came of it, a Failure if its child ended
+        before. `tell` hears of progress, and `hold` has the child meanwhile."""
+        child = self.lend(engine_of(work))
+        try:
+            hold(child)
+            child.pipe.send(work)
+            while True:
+                what, value = child.pipe.recv()
+                if what == "done":
+                    break
+                tell(what, value)
+        except (EOFError, OSError):
+            hold(None)
+            self.end(child)
+            return child.death(work.log)
+        hold(None)
+        self.give_back(child)
+        return value
+
+    def close(self) -> None:
+        """End all. Who has a child hears that it is gone, and gives it back by `end`."""
+        with self._lock:
+            self._closed = True
+            for child in self.lent:
+                child.kill()
+            while self.idle:
+                _end(self.idle.pop())
+
+
+def engine_of(work: Job | Errand) -> str:
+    if isinstance(work, Errand) or work.step.kind is Kind.FETCH or work.pull is not None:
+        return Kind.FETCH
+    return next(iter(work.step.tool.engine), "")
+
+
+def environment(engine: str) -> dict[str, str]:
+    """What a child may see. Only one that fetches has the network, and what belongs to it."""
+    passed = PASSED + (PASSED_TO_FETCH if engine == Kind.FETCH else ())
+    chosen = {name: os.environ[name] for name in passed if name in os.environ}
+    if engine == Kind.FETCH:
+        chosen |= {n: v for n, v in os.environ.items() if n.startswith(PREFIXES_TO_FETCH)}
+    if engine != Kind.FETCH:  # only a fetch may use the network
+        chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    quiet |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    # numpy's threads wait for each other by spinning: beside another step, a factorization of 768
+    # columns took 0.3 s with two and 0.03 s with one. And sums depend on how many there are.
+    chosen.setdefault("OPENBLAS_NUM_THREADS", "1")
+    return chosen | quiet | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _start_child(engine: str) -> Child:
+    ours, theirs = Pipe()
+    life_read, life_write = os.pipe()
+    # -P: Python would look for modules in the project's folder first, and find its json.py.
+    argv = [sys.executable, "-P", "-m", "cortexbuild.exec.child"]
+    process = subprocess.Popen(
+        [*argv, str(theirs.fileno()), str(os.getpid()), str(life_read)],
+        stdin=subprocess.DEVNULL,
+        env=environment(engine),
+        pass_fds=(theirs.fileno(), life_read),
+        start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+    )
+    theirs.close()
+    os.close(life_read)
+    return Child(process, ours, life_write, engine)
+
+
+def _end(child: Child) -> None:
+    child.kill()
+    child.process.wait()
+    child.pipe.close()
+    os.close(child.life)
