@@ -23,7 +23,7 @@ from work import STEPS  # noqa: E402
 DASK = 4.9e-3
 """Seconds that dask.distributed 2026.8.0 took for each of 10,000 empty tasks, on two processors."""
 MODELS = 1_112
-EXECUTORS = {"children of the sync": ()}
+EXECUTORS = {"children of the sync": (), "a Dask cluster of this machine": ("--executor", "dask")}
 """What is given to `sync` for steps to run there."""
 HEAD = (
     "workers", "steps", "time", "at best", "by", "of the best",
@@ -96,7 +96,7 @@ def main() -> None:
     write_page(
         "scale",
         TEXT.format(
-            machine=machine(), versions=versions(), rounds=chosen.rounds,
+            machine=machine(), versions=versions("distributed"), rounds=chosen.rounds,
             table=table(HEAD, [row(*one) for one in played]), mlx=2 * 7.9e9 / 41.6 / 1e6, mean=mean,
             workers=last.workers, ended=last.steps / last.seconds, can=1 / step,
             least=last.workers * step, dask=DASK * 1e3, dask_least=last.workers * DASK,

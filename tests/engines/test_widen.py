@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.running import run_script
+from engines.running import MODEL, run_script
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -69,11 +69,8 @@ for n in range(2):
 source = work / "source"
 source.mkdir()
 (source / "config.json").write_text(json.dumps(config))
-def tokenizer(folder):
-    from running import MODEL
-    for path in MODEL.glob("tokenizer*"):
-        shutil.copy(path, folder)
-tokenizer(source)
+for path in Path(sys.argv[2]).glob("tokenizer*"):
+    shutil.copy(path, source)
 save_file(weights, source / "model.safetensors", {"format": "pt"})
 
 def widened(name, source, **settings):
@@ -128,7 +125,7 @@ print(json.dumps(said))
 
 
 def test_8_bit_floats_become_what_other_engines_compute(tmp_path):
-    said = run_script(MODELS, tmp_path)
+    said = run_script(MODELS, tmp_path, MODEL)
     assert said["F8_E4M3"] and said["F8_E5M2"], "as torch has all 256 of each"
     assert said["mlx-lm"] == [] and said["as published"] is None
     assert said["rows"] is True and said["whole"] is True
