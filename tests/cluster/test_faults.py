@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def half_written(home: Path) -> list[str]:
     return [path.name for path in held.glob("*/out/*")]
 
 
+def sync_in_the_middle(
+    farm: Farm, tmp_path: Path, shared: str
+) -> tuple[Workspace, subprocess.Popen[str], int]:
+    """A sync, and the process that cuts for it on a worker called ann."""
+    farm.workers("ann")
+    space = project(tmp_path, farm, shared, t={"sleep": 60.0})
+    syncing = space.start("sync", "--cache", "remote:rw")
+    until(lambda: cutting(farm))
+    return space, syncing, cutting(farm)["ann"]
+
+
 def test_a_worker_that_is_killed_loses_its_step_to_another(small, tmp_path, shared):
     small.workers("ann", "bob")
     space = project(tmp_path, small, shared, t={"sleep": 60.0})
@@ -61,11 +73,7 @@ def test_a_worker_that_is_killed_loses_its_step_to_another(small, tmp_path, shar
 
 
 def test_when_the_scheduler_is_gone_what_is_finished_is_kept(small, tmp_path, shared):
-    small.workers("ann")
-    space = project(tmp_path, small, shared, t={"sleep": 60.0})
-    syncing = space.start("sync", "--cache", "remote:rw")
-    until(lambda: cutting(small))
-    step = cutting(small)["ann"]
+    space, syncing, step = sync_in_the_middle(small, tmp_path, shared)
     small.kill("scheduler")
     _, err = syncing.communicate(timeout=60)
     assert syncing.returncode == 5 and "is gone; finished steps are kept" in err, err
@@ -80,11 +88,7 @@ def test_when_the_scheduler_is_gone_what_is_finished_is_kept(small, tmp_path, sh
 
 
 def test_an_interrupt_ends_what_runs_on_the_workers(small, tmp_path, shared):
-    small.workers("ann")
-    space = project(tmp_path, small, shared, t={"sleep": 60.0})
-    syncing = space.start("sync", "--cache", "remote:rw")
-    until(lambda: cutting(small))
-    step = cutting(small)["ann"]
+    _, syncing, step = sync_in_the_middle(small, tmp_path, shared)
     syncing.send_signal(signal.SIGINT)
     _, err = syncing.communicate(timeout=30)
     assert syncing.returncode == 130 and "finished steps are kept" in err
@@ -94,11 +98,7 @@ def test_an_interrupt_ends_what_runs_on_the_workers(small, tmp_path, shared):
 
 
 def test_a_client_that_is_killed_leaves_nothing_running(small, tmp_path, shared):
-    small.workers("ann")
-    space = project(tmp_path, small, shared, t={"sleep": 60.0})
-    syncing = space.start("sync", "--cache", "remote:rw")
-    until(lambda: cutting(small))
-    step = cutting(small)["ann"]
+    _, syncing, step = sync_in_the_middle(small, tmp_path, shared)
     syncing.kill()
     syncing.communicate()
     until(lambda: not lives(step), 30)
