@@ -17,6 +17,7 @@ from ..formats.curvature import Curvature, read_curvature
 from ..formats.gguf import GgufHeader, GgufTensor, read_header
 from ..formats.gguf_tensors import read_config
 from ..formats.gguf_types import TENSOR_TYPES
+from ..formats.mapping import mapped
 from ..formats.names import place
 from ..formats.names_tables import ROPE_TENSORS
 from ..formats.packing_floats import float32_of_bfloat16
@@ -42,7 +43,7 @@ _NUMPY = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 def estimate(path: Path, folder: Path) -> Sensitivity:
     """What each type of each tensor takes and costs: the real errors of some of its rows, weighted
     by its curvature, which is in `folder`."""
-    header, octets = read_header(path), np.memmap(path, np.uint8, "r")
+    header, octets = read_header(path), mapped(path)
     curvatures = curvatures_of(path, folder)
     options = {
         tensor.name: _estimate(tensor, octets[header.data_start + tensor.offset :], curvature)

@@ -14,6 +14,7 @@ from .files import weights
 from .gguf import read_header
 from .gguf_types import TENSOR_TYPES
 from .listing import local_files
+from .mapping import mapped
 from .packing_floats import float32_of_bfloat16
 from .rounding import in_pieces
 from .safetensors_tensors import open_tensors
@@ -65,7 +66,7 @@ def _gguf(model: Path, paths: Sequence[str]) -> Iterator[tuple[str, NDArray[Any]
     sizes = {kind.name: kind.size for kind in TENSOR_TYPES.values()}
     for path in paths:
         header = read_header(folder / path)
-        file = np.memmap(folder / path, np.uint8, "r")
+        file = mapped(folder / path)
         for tensor in header.tensors:
             start = header.data_start + tensor.offset
             octets = np.asarray(file[start : start + tensor.nbytes])

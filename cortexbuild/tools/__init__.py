@@ -27,20 +27,19 @@ def find_tool(name: str, kind: Kind, format_: str) -> Tool:
 
 def find_edges() -> tuple[Tool, ...]:
     """The conversions that a plan may put in by itself."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(tool for name in names for tool in _tools(name) if tool.bridge)
+    return tuple(tool for name in _modules() for tool in _tools(name) if tool.bridge)
 
 
 def every_tool() -> Iterator[Tool]:
     """Those that are installed, of ours and of others."""
-    names = {module.name.replace("_", "-") for module in pkgutil.iter_modules(__path__)}
+    names = {name.replace("_", "-") for name in _modules()}
     for name in sorted(names | {point.name for point in entry_points(group=GROUP)}):
         yield from _tools(name)
 
 
 @cache
 def _tools(name: str) -> tuple[Tool, ...]:
-    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = _modules()
     if (module := name.replace("-", "_")) in modules:
         return tuple(importlib.import_module(f"{__name__}.{module}").TOOLS)
     for point in entry_points(group=GROUP, name=name):
@@ -48,3 +47,8 @@ def _tools(name: str) -> tuple[Tool, ...]:
     known = [*modules, *(point.name for point in entry_points(group=GROUP))]
     hint = did_you_mean(name, known, f"the tools are {', '.join(known)}")
     raise UsageError(f"no tool `{name}`", hint=hint)
+
+
+def _modules() -> list[str]:
+    """The names of those in this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
