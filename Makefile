@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
+.PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench remotes hashing \
   restore gguf first_token streaming scale bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
@@ -25,7 +25,7 @@ demo: $(READY)  ## build the shipped models, then let the 4-bit one write
 	$(BIN)/cortexbuild list
 	$(BIN)/cortexbuild generate stdlib-llama:mlx-4bit 'import os' --max-tokens 60
 
-test: check browser nginx $(READY)  ## everything that CI runs
+test: check browser nginx editor $(READY)  ## everything that CI runs
 	$(BIN)/pytest -q -n 2 --durations=8
 
 browser:        ## a Chromium for tests/browser, where it can be installed
@@ -41,6 +41,14 @@ nginx:          ## an nginx for tests/remotes, where it can be installed
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends nginx-light; } \
 	  || echo 'make: no nginx, so the tests of http remotes will be SKIPPED: install it' \
 	       '(`apt-get install nginx-light`, `brew install nginx`), or set NGINX' >&2
+
+editor:         ## a YAML language server for tests/editor, where there is npm
+	@$(PYTHON) tests/editor/language_server.py \
+	  || { grep -qs '^ID=debian' /etc/os-release && [ "$$(id -u)" = 0 ] && apt-get update -qq \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends nodejs npm \
+	       && $(PYTHON) tests/editor/language_server.py; } \
+	  || echo 'make: no YAML language server, so the tests of the schema in an editor will be SKIPPED:' \
+	       'install node and npm (`apt-get install nodejs npm`, `brew install node`)' >&2
 
 check: lint type arch  ## style, types, imports
 lint: $(READY)

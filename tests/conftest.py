@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from documents import differences
 from hypothesis import settings
 from workspace import RECIPE, Workspace, tiny_safetensors
 
@@ -16,6 +18,23 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+@pytest.fixture(autouse=True)
+def document_errors(monkeypatch) -> Iterator[list[str]]:
+    """Every JSON document that a command prints in this process is held against its schema."""
+    from cortexbuild.cli import jsontext
+
+    plain, errors = jsontext.document, []
+
+    def document(name, fields):
+        found = plain(name, fields)
+        errors.extend(differences(name, found))
+        return found
+
+    monkeypatch.setattr(jsontext, "document", document)
+    yield errors
+    assert errors == []
 
 
 @pytest.fixture

@@ -25,6 +25,8 @@ PARTS = (
     "pyproject.toml",
     "cortex.yaml",
     "README.md",
+    "action.yml",
+    ".pre-commit-hooks.yaml",
 )
 
 
@@ -50,6 +52,10 @@ def remote(name, file, old, new, tests):
 
 
 SABOTAGES = (
+    Sabotage("a shell is offered models instead of targets", "cortexbuild/cli/completion.py", '"TARGET": _targets,', '"TARGET": _models,', "tests/cli/test_completion.py"),
+    Sabotage("a document lacks what its schema promises", "cortexbuild/cli/commands/looking.py", '"stale": built.stale}', '}', "tests/cli/test_documents.py"),
+    Sabotage("the schema lets unknown keys of a manifest be", "cortexbuild/cli/commands/starting.py", "schema = Manifest.model_json_schema(by_alias=True)", "schema: dict[str, Any] = {}", "tests/cli"),
+    Sabotage("the hook does not look at the lock", ".pre-commit-hooks.yaml", "lock --check", "lock", "tests/cli/test_ci.py"),
     core("the tool's version is left out of the key", "step", '"engine": dict(self.engine)}', '"engine": {}}'),
     core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
     core("roles are left out of the key", "step", "            role: dict(trees[role].project(item.reads))\n            for role, item in self.inputs.items()", '            "x" + str(n): dict(trees[role].project(item.reads))\n            for n, (role, item) in enumerate(self.inputs.items())'),

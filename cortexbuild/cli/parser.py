@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -16,6 +17,12 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
+    """A shell that asks what may come next has its answer, and no command is run."""
+    asked = "_ARGCOMPLETE" in os.environ
+    if asked:
+        from .completion import complete, words_so_far
+
+        words = words_so_far()
     parser = argparse.ArgumentParser(
         prog="cortexbuild", description="Build local language models from cortex.yaml."
     )
@@ -23,6 +30,8 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands_for(words):
         _add(subparsers, command)
+    if asked:
+        complete(parser)
     return parser.parse_args(words)
 
 

@@ -17,7 +17,7 @@ MODULES = {
     "comparing": ("status", "diff"),
     "running": ("generate",),
     "reporting": ("report", "compare"),
-    "starting": ("recipes", "init", "schema"),
+    "starting": ("recipes", "init", "schema", "completion"),
     "remotes": ("push", "pull"),
     "keys": ("keys",),
     "cluster": ("worker", "scheduler", "cluster"),

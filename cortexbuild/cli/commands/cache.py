@@ -26,7 +26,7 @@ NOTHING: frozenset[Digest] = frozenset()
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--remote", metavar="NAME", help="of this remote, not of this machine")
+    parser.add_argument("--remote", metavar="REMOTE", help="of this remote, not of this machine")
     add_json(parser)
 
 

@@ -80,6 +80,7 @@ def _rebuild(args: argparse.Namespace) -> int:
 
 def _provenance_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    parser.add_argument("--json", action="store_true", help="it is JSON in any case")
 
 
 def _provenance(args: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", default="", help="what messages call it; made from the host's")
     parser.add_argument("--memory", type=_amount, metavar="N", help="for steps, such as 64GiB")
     parser.add_argument("-j", "--jobs", type=a_count, metavar="N", help="steps at once")
+    add_json(parser)
 
 
 def _amount(text: str) -> int:
@@ -53,14 +54,19 @@ def _worker(args: argparse.Namespace) -> int:
     try:
         with beacon(store.root) as shown:
             offer = offer_here(name, room, store.root, shown)
-            serve_worker(place, offer, site, partial(_say_ready, offer))
+            ready = partial(_say_ready, args.json, "  ".join(_row(offer)))
+            serve_worker(place, offer, site, ready)
     finally:
         wire.end_run(store, run)
     return 0
 
 
-def _say_ready(offer: Offer, address: str) -> None:
-    print(f"{address}  {'  '.join(_row(offer))}", file=sys.stderr, flush=True)
+def _say_ready(as_json: bool, what: str, address: str) -> None:
+    """Both run until they are stopped, so this is all that they print on stdout."""
+    if as_json:
+        print_json("listening/1", {"address": address})
+        sys.stdout.flush()
+    print(f"{address}  {what}".rstrip(), file=sys.stderr, flush=True)
 
 
 def _scheduler_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +74,7 @@ def _scheduler_arguments(parser: argparse.ArgumentParser) -> None:
         "--listen", metavar="ADDR", default="tls://0.0.0.0:8786", help="tls://0.0.0.0:8786"
     )
     add_certificates(parser)
+    add_json(parser)
 
 
 def _scheduler(args: argparse.Namespace) -> int:
@@ -76,7 +83,7 @@ def _scheduler(args: argparse.Namespace) -> int:
     check_dask()
     from ...exec.cluster.serve import serve_scheduler
 
-    serve_scheduler(place, lambda address: print(address, file=sys.stderr, flush=True))
+    serve_scheduler(place, partial(_say_ready, args.json, ""))
     return 0
 
 
@@ -115,11 +122,15 @@ def _row(offer: Offer) -> tuple[str, ...]:
 def _certificates_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("into", type=Path, metavar="DIR", help="where they are kept")
     parser.add_argument("--name", default="cluster", help="whom it is for; one for all will do")
+    add_json(parser)
 
 
 def _certificates(args: argparse.Namespace) -> int:
-    for path in certificates(args.into, args.name):
-        print(path)
+    files = [str(path) for path in certificates(args.into, args.name)]
+    if args.json:
+        print_json("certificates/1", {"files": files})
+    else:
+        print("\n".join(files))
     print(
         "give each machine `ca.pem` and a pair; whoever has these can run programs on all. "
         "`ca.key` stays here",

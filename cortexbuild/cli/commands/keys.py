@@ -13,10 +13,12 @@ from .command import Command, add_json, print_json, print_rows, trusted_by
 
 def _name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="such as ci-2026")
+    add_json(parser)
 
 
 def _trust_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("key", metavar="NAME:BASE64")
+    add_json(parser)
 
 
 def _export_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def _export_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _new(args: argparse.Namespace) -> int:
     key = keys.new_key(keys_folder(), args.name)
-    print(keys.public_text(key))
+    _tell(keys.public_text(key), args.json)
     print(
         "made; its secret stays on this machine. For others to believe it, in cortex.yaml:\n"
         f'trust: ["{keys.public_text(key)}"]',
@@ -54,6 +56,8 @@ def _list(args: argparse.Namespace) -> int:
 
 def _trust(args: argparse.Namespace) -> int:
     new = keys.trust(keys_folder(), args.key)
+    if args.json:
+        _tell(args.key, True)
     print("trusted from now on" if new else "was trusted already", file=sys.stderr)
     return 0
 
@@ -62,8 +66,16 @@ def _export(args: argparse.Namespace) -> int:
     found = [key for key in keys.own_keys(keys_folder()) if key.name == args.name]
     if not found:
         raise UsageError(f"there is no key `{args.name}` here", hint="`cortexbuild keys list`")
-    print(keys.secret_text(found[0]) if args.secret else keys.public_text(found[0]))
+    _tell(keys.secret_text(found[0]) if args.secret else keys.public_text(found[0]), args.json)
     return 0
+
+
+def _tell(text: str, as_json: bool) -> None:
+    """A key as it is written everywhere: its name, a colon, and the key itself."""
+    if as_json:
+        print_json("key/1", {"name": text.partition(":")[0], "key": text})
+    else:
+        print(text)
 
 
 COMMANDS = (

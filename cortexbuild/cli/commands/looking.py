@@ -29,10 +29,6 @@ from .command import (
 
 def _one_target(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="TARGET", help="`model:target`")
-
-
-def _why_arguments(parser: argparse.ArgumentParser) -> None:
-    _one_target(parser)
     add_json(parser)
 
 
@@ -168,12 +164,16 @@ def _path(args: argparse.Namespace) -> int:
     built = find_built(open_project(args), args.target)
     if built.stale:
         print(f"warning: {built.target} is not up to date", file=sys.stderr)
-    print(built.path)
+    if args.json:
+        fields = {"target": built.target, "path": str(built.path), "stale": built.stale}
+        print_json("path/1", fields)
+    else:
+        print(built.path)
     return 0
 
 
 COMMANDS = (
-    Command("why", "say which ingredient of which step changed", _why_arguments, _why),
+    Command("why", "say which ingredient of which step changed", _one_target, _why),
     Command("list", "the targets, and where they are", _list_arguments, _list),
     Command("info", "what a model is, from its headers", _info_arguments, _info),
     Command("path", "print where a built target is, for scripts", _one_target, _path),

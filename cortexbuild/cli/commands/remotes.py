@@ -45,7 +45,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     add_key(parser)
     add_json(parser)
-    parser.add_argument("--remote", metavar="NAME", help="to this one; without it, to all")
+    parser.add_argument("--remote", metavar="REMOTE", help="to this one; without it, to all")
     parser.add_argument(
         "--closure", action="store_true",
         help="also what lies between and the sources, as far as they are here",

@@ -1,13 +1,16 @@
-"""`init` and `schema`: begin a manifest, and help an editor with it."""
+"""`recipes`, `init`, `schema`, `completion`: begin a manifest, and help an editor with it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from ...core.manifest import Manifest
 from ...errors import UsageError
+from ..completion import SHELLS, shell_code
 from ..recipes import Recipes
 from .command import Command, add_json, print_json, print_rows
 
@@ -39,12 +42,39 @@ def schema_text() -> str:
     """The JSON Schema of cortex.yaml, as it stands in docs/reference/."""
     schema = Manifest.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    return as_text(schema)
+
+
+def as_text(schema: Mapping[str, Any]) -> str:
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
+def _schema_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "document", nargs="?", metavar="DOCUMENT",
+        help="of what commands print with --json, such as `plan/1`; without it, of cortex.yaml",
+    )  # fmt: skip
+
+
 def _schema(args: argparse.Namespace) -> int:
-    del args
-    sys.stdout.write(schema_text())
+    sys.stdout.write(_schema_text_of(args.document) if args.document else schema_text())
+    return 0
+
+
+def _schema_text_of(name: str) -> str:
+    from ..documents import DOCUMENTS, schema_of
+
+    if name not in DOCUMENTS:
+        raise UsageError(f"there is no document `{name}`", hint=f"these: {', '.join(DOCUMENTS)}")
+    return as_text(schema_of(name))
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def _completion(args: argparse.Namespace) -> int:
+    print(shell_code(args.shell))
     return 0
 
 
@@ -66,5 +96,11 @@ def _recipes(args: argparse.Namespace) -> int:
 COMMANDS = (
     Command("recipes", "every recipe, with a line about it", add_json, _recipes),
     Command("init", "write a cortex.yaml to start from", _init_arguments, _init),
-    Command("schema", "print the JSON Schema of cortex.yaml", lambda _: None, _schema),
+    Command("schema", "print the JSON Schema of cortex.yaml", _schema_arguments, _schema),
+    Command(
+        "completion",
+        "print what lets a shell complete commands and targets",
+        _completion_arguments,
+        _completion,
+    ),
 )
