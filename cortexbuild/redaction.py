@@ -22,14 +22,21 @@ _OURS = r"\b(hf_)[A-Za-z0-9]{16,}|(:secret:)[A-Za-z0-9+/=]+"
 
 
 def redacted(text: str) -> str:
-    """Without what stands before `@` in a URL, the values of its query, headers that say who one
-    is, and what the environment's tokens and passwords are."""
+    """`without_logins`, and without headers that say who one is, and without what tokens and
+    passwords the environment has."""
     import re  # with it a sync with nothing to do would take longer
 
     for secret in _secrets():
         text = text.replace(secret, HIDDEN)
     text = re.sub(_OURS, lambda found: f"{found[1] or found[2]}{HIDDEN}", text)
-    text = re.sub(_HEADER, rf"\1{HIDDEN}", text)
+    return without_logins(re.sub(_HEADER, rf"\1{HIDDEN}", text))
+
+
+def without_logins(text: str) -> str:
+    """Without what stands before `@` in its URLs, and without the values of their queries. The
+    same everywhere, and so for what is recorded, too."""
+    import re
+
     text = re.sub(_QUERY, rf"\1{HIDDEN}", text)
     return re.sub(_URL, lambda found: _without_login(found[0]), text)
 

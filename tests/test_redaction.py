@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cortexbuild.cli import main
 from cortexbuild.errors import CortexError
 from cortexbuild.redaction import redacted
 
@@ -61,3 +62,13 @@ def test_what_the_environment_has_of_secrets_goes_wherever_it_is(monkeypatch):
 def test_no_error_of_ours_shows_a_credential():
     error = CortexError(f"https://me:{SECRET}@host is away", hint=f"try https://h?k={SECRET}")
     assert (str(error), error.hint) == ("https://host is away", "try https://h?k=…")
+
+
+def test_a_bug_is_told_of_without_what_it_quotes(monkeypatch, capsys):
+    def quickly(words):
+        raise LookupError(f"https://me:{SECRET}@host/?a={SECRET}")
+
+    monkeypatch.setattr(main, "quickly", quickly)
+    assert main.main(["list"]) == 70
+    said = capsys.readouterr().err
+    assert "LookupError: https://host/?a=…" in said and SECRET not in said

@@ -18,7 +18,7 @@ from ..core.lock import Pinned
 from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
 from ..errors import CortexError, ToolError
-from ..redaction import redacted
+from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
 from ..sources import find_source
 from ..store.delivery import StoreDelivery
@@ -82,7 +82,7 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
             "cortexbuild": VERSION,
         }
         if job.step.kind is Kind.FETCH:
-            made["origin"] = redacted(job.step.origin)
+            made["origin"] = without_logins(job.step.origin)
         trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
         return _keep(job, trace, store, folder, say)
 
@@ -107,7 +107,8 @@ def _pull(
     with scratch(store.root) as folder:
         with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
             came = receive(pull.tree, remotes, store, delivery, say)
-        origin = {"origin": redacted(job.step.origin)}  # only a source is known without a record
+        # Only a source is known without a record.
+        origin = {"origin": without_logins(job.step.origin)}
         trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, origin)
         kept = _keep(job, trace, store, folder, say)
     return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)

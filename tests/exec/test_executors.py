@@ -220,3 +220,18 @@ def test_children_of_engines_that_alternate_stay_warm_and_the_one_unused_longest
         assert len(executor._pool.idle) == 2
     finally:
         executor.close()
+
+
+def test_no_step_is_told_a_secret_and_what_it_quotes_is_not_kept(
+    executor, store, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("HF_TOKEN", "canary-1")
+    monkeypatch.setenv("CORTEX_SIGNING_KEY", "ci:secret:canary-2")
+    (job,) = cuts_of(store, tmp_path, "a", fail="tell")
+    executor.start(job)
+    outcome = executor.wait().outcome
+    log = (tmp_path / "a.log").read_text()
+    assert isinstance(outcome, Failure) and "https://host/?sig=\u2026" in outcome.message
+    assert "PATH" in log and "https://host/?sig=\u2026" in log
+    for said in (outcome.message, log):
+        assert "canary" not in said and "me:quoted-9@" not in said and "sig=quoted-9" not in said

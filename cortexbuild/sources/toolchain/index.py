@@ -15,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from http.client import HTTPException
-from netrc import NetrcParseError, netrc
 from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from ...errors import ToolError
+from .._network import login_of
 from .settings import pip_settings
 
 PYPI = "https://pypi.org/simple"
@@ -154,11 +154,7 @@ def _split_login(url: str) -> tuple[str, str]:
     bare = urlunsplit(parts._replace(netloc=host))
     if at:
         return bare, b64encode(unquote(user).encode()).decode()
-    with suppress(OSError, NetrcParseError):
-        known = netrc().authenticators(parts.hostname or "")
-        if known:
-            return bare, b64encode(f"{known[0]}:{known[2]}".encode()).decode()
-    return bare, ""
+    return bare, login_of(parts.hostname or "")
 
 
 def _with_login(url: str, login: str, page: str) -> str:
