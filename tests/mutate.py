@@ -25,6 +25,9 @@ PARTS = (
     "pyproject.toml",
     "cortex.yaml",
     "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    ".gitignore",
 )
 
 
@@ -255,6 +258,8 @@ SABOTAGES = (
     Sabotage("a bill is another each time", "cortexbuild/core/cyclonedx.py", 'told = {**metadata, "timestamp": at} if at else metadata', 'told = {**metadata, "timestamp": at or "2026-01-01T00:00:00Z"}', "tests/cli/test_sbom.py"),
     Sabotage("a bill forgets the tools", "cortexbuild/app/sbom.py", "        made_of.add(bill.add(package(name, version)))", "        bill.add(package(name, version))", "tests/cli/test_sbom.py"),
     Sabotage("a bill has a licence that SPDX has not", "cortexbuild/core/spdx.py", '_BY_NAME.get(licence.lower())', "licence", "tests/cli/test_sbom.py"),
+    Sabotage("a wheel has no recipes", "pyproject.toml", 'recipes = "cortexbuild/_recipes"', '"README.md" = "cortexbuild/_recipes.md"', "tests/test_wheel.py"),
+    Sabotage("a wheel is another each time", "pyproject.toml", '[tool.hatch.build.targets.wheel]\n', '[tool.hatch.build.targets.wheel]\nreproducible = false\n', "tests/test_wheel.py"),
     Sabotage("an output of nothing is a success", "cortexbuild/exec/worker.py", "    if not made.files:", "    if False:", "tests/app/test_sync.py"),
     Sabotage("a duplicate key wins in silence", "cortexbuild/cli/yamlfile.py", "            if name in own:", "            if False:", "tests/cli"),
     Sabotage("aliases unfold without end", "cortexbuild/cli/yamlfile.py", "if self._parts > MOST_PARTS:", "if False:", "tests/cli"),
