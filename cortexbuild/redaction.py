@@ -15,7 +15,7 @@ SHORTEST = 6
 _NAMES = (
     r"(TOKEN|PASSWORD|PASSWD|SECRET|(ACCESS|ACCOUNT|STORAGE|SIGNING|API|SAS|SERVICE_ACCOUNT)_KEY)$"
 )
-_URL = r"""\b[A-Za-z][A-Za-z0-9+.-]*://[^\s"'`<>]+"""
+_URL = r"""\b[A-Za-z][A-Za-z0-9+.-]{0,20}://[^\s"'`<>]+"""
 _QUERY = r"""([?&][\w.~%+-]+=)[^\s&#"'`<>]+"""
 _HEADER = r"""(?i)\b((?:proxy-)?authorization\W{1,4}(?:bearer |basic |token )?|bearer )[^\s"',}]+"""
 _OURS = r"\b(hf_)[A-Za-z0-9]{16,}|(:secret:)[A-Za-z0-9+/=]+"

@@ -44,8 +44,8 @@ for call in json.loads(sys.argv[1]):
 
 
 class Servers:
-    """A hub with a private model, a web server with one file behind a login and one behind a
-    signature, a remote with a token, and two remotes that refuse and quote."""
+    """A hub with a private model, a web server with files behind a login and one behind a
+    signature, one of which is on an open server, a remote with a token, and one that refuses."""
 
     def __init__(self, stack: ExitStack, folder: Path) -> None:
         self.hub = stack.enter_context(Hub(tokens={CANARIES["hub"]}))
@@ -61,11 +61,14 @@ class Servers:
         self.files = stack.enter_context(odd_server(self._file, (pem[1], pem[2])))
         self.remote = stack.enter_context(odd_server(self._remote))
         self.quoting = stack.enter_context(odd_server(_quote))
+        self.open = stack.enter_context(odd_server(lambda asked: asked.say(200, ONE_FILE)))
 
     def _file(self, asked: Handler) -> None:
         path, _, query = asked.path.partition("?")
         login = base64.b64encode(f"me:{CANARIES['netrc']}".encode()).decode()
         known = asked.headers.get("Authorization") == f"Basic {login}"
+        if path == "/moved.safetensors" and known:
+            return asked.say(302, Location=f"{self.open.url}/m.safetensors")
         if not (query == f"sig={CANARIES['query']}" or (path == "/login.safetensors" and known)):
             return _quote(asked)
         return asked.say(200, ONE_FILE)
@@ -126,6 +129,9 @@ models:
     targets: {{t: {{recipe: short}}}}
   login:
     source: {servers.files.url}/login.safetensors#sha256={digest}
+    targets: {{t: {{recipe: short}}}}
+  moved:
+    source: {servers.files.url}/moved.safetensors#sha256={digest}
     targets: {{t: {{recipe: short}}}}
 cache:
   remotes:
@@ -211,6 +217,8 @@ def test_no_secret_is_written_or_said(team, servers):
     asked = [*servers.files.asked, *servers.remote.asked, *servers.quoting.asked]
     assert not [headers for _, _, headers in asked if CANARIES["hub"] in str(headers)]
     assert {one.token for one in servers.hub.log if one.path.startswith("/cdn/")} == {None}
+    assert servers.open.asked, "a redirect was followed"
+    assert not [headers for _, _, headers in servers.open.asked if "Authorization" in headers]
 
 
 def test_what_fails_tells_no_secret(team, servers):
