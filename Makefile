@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token streaming scale bench-dag explore mutate clean
+.PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench \
+  remotes hashing restore gguf first_token streaming scale bench-dag explore mutate audit wheel \
+  clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -87,5 +88,15 @@ explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
+audit: .audit/bin/pip-audit  ## known holes in what we depend on, but for those in audit-ignored.txt
+	@# --strict: of what the service does not know, it would say that nothing is wrong.
+	.audit/bin/pip-audit --strict --progress-spinner off --disable-pip --no-deps -r constraints.txt \
+	  $$(sed -nE 's/^([A-Z][A-Za-z0-9-]+): .+/--ignore-vuln \1/p' audit-ignored.txt)
+.audit/bin/pip-audit:  # apart, so that it is not among what is looked at
+	$(PYTHON) -m venv .audit
+	.audit/bin/pip install --quiet --disable-pip-version-check 'pip-audit==2.10.1'
+wheel: $(READY)  ## a wheel in dist/: the same bytes wherever this commit is built
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t wheel -d dist
+	@$(BIN)/python -c 'import hashlib, sys; [print(hashlib.sha256(open(p, "rb").read()).hexdigest(), p) for p in sys.argv[1:]]' dist/*.whl
 clean:          ## remove what is made here; CORTEX_HOME is left alone
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .audit build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -19,15 +19,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .redaction import redacted
+
 
 class CortexError(Exception):
-    """Anything a person can act on. `hint` says what to do, the message what is wrong."""
+    """Anything a person can act on. `hint` says what to do, the message what is wrong; neither
+    shows a credential."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+        super().__init__(redacted(message))
+        self.hint = redacted(hint)
 
 
 class UsageError(CortexError):

@@ -10,6 +10,7 @@ from ..core.digest import Plain, Tree
 from ..core.plan import Goal
 from ..core.step import Difference, StepId, Trace, explain
 from ..errors import ToolError
+from ..redaction import without_logins
 from .history import history
 from .measured import goal_that_counts, measures_of
 from .project import Project
@@ -64,7 +65,7 @@ def _made(
         step = project.plan.steps[id_]
         what = step.label.rpartition("/")[2]
         if step.tree is not None:
-            found[what] = {"source": step.origin, "is": step.tree.digest}
+            found[what] = {"source": without_logins(step.origin), "is": step.tree.digest}
         elif id_ in traces:
             found[what] = {"tool": step.tool.plain(), "params": dict(step.params)}
     return found

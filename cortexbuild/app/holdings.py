@@ -10,6 +10,7 @@ from ..core.licences import UNKNOWN
 from ..core.lock import Lock
 from ..core.plan import Goal
 from ..core.step import Kind, StepId
+from ..redaction import without_logins
 from .graph import Node
 from .project import Project
 
@@ -56,7 +57,7 @@ def sources(project: Project, steps: Sequence[Node]) -> list[SourceView]:
             continue
         base = pinned.facts.get("base_model")
         found[step.origin] = SourceView(
-            origin=step.origin,
+            origin=without_logins(step.origin),
             commit=pinned.commit or None,
             digest=pinned.tree.digest,
             size=pinned.tree.size,

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..core.plan import Goal
 from ..core.step import Kind, Step, StepId, Trace
+from ..redaction import without_logins
 from ..version import VERSION
 from .history import history
 from .measured import goal_that_counts
@@ -96,5 +97,5 @@ def _sources(project: Project, goal: Goal) -> list[Mapping[str, object]]:
             digest["gitCommit"] = pinned.commit
         files = {file.path: file.digest for file in pinned.tree.files}
         notes = {"licence": pinned.facts.get("licence"), "files": files}
-        found.append({"uri": step.origin, "digest": digest, "annotations": notes})
+        found.append({"uri": without_logins(step.origin), "digest": digest, "annotations": notes})
     return found

@@ -15,6 +15,7 @@ from ..core.candidates import weight_bytes
 from ..core.digest import Plain
 from ..core.manifest import Model
 from ..core.plan import Goal
+from ..redaction import without_logins
 from ..version import VERSION
 from .fitted import Choice, Fitted, fitted
 from .generate import Built, look
@@ -202,8 +203,10 @@ def _models(
         views.append(
             ModelView(
                 model=name,
-                source=entry.source,
-                adapters=[{"source": a.source, "weight": a.weight} for a in entry.adapters],
+                source=without_logins(entry.source),
+                adapters=[
+                    {"source": without_logins(a.source), "weight": a.weight} for a in entry.adapters
+                ],
                 licence=licence_of(project.lock, entry.source),
                 parameters=parameters if isinstance(parameters, int) else None,
                 facts=facts,

@@ -7,6 +7,7 @@ import signal
 import sys
 
 from ..errors import CortexError, UsageError
+from ..redaction import redacted
 from .seal import quickly, seal_for
 
 TYPE_CHECKING = False  # as in cortexbuild/__init__.py
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     except Exception:
         import traceback  # it would be a third of what a sync with nothing to do imports
 
-        traceback.print_exc()
+        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
         return BUG
 

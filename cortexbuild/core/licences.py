@@ -21,7 +21,7 @@ def check_licences(manifest: Manifest, lock: Lock) -> None:
     """
     denied = [pattern.lower() for pattern in manifest.licenses.deny]
     for name, model in manifest.models.items() if denied else ():
-        for origin, licence, why in _licences(lock, model):
+        for origin, licence, why in licences_of(lock, model):
             for pattern in denied:
                 if fnmatchcase(licence.lower(), pattern):
                     raise ManifestError(
@@ -33,7 +33,8 @@ def check_licences(manifest: Manifest, lock: Lock) -> None:
                     )
 
 
-def _licences(lock: Lock, model: Model) -> Iterator[tuple[str, str, str]]:
+def licences_of(lock: Lock, model: Model) -> Iterator[tuple[str, str, str]]:
+    """All that a model stands under: the source, its licence, and how it comes to that one."""
     bases = {origin.partition(":")[2].partition("@")[0]: origin for origin in lock.sources}
     for origin in (model.source, *(adapter.source for adapter in model.adapters)):
         facts = lock.sources[origin].facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..redaction import without_logins
 from .lock import Lock, Pinned
 from .step import ToolId
 
@@ -23,15 +24,16 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
     found = []
     for origin in sorted({*old.sources, *new.sources}):
         before, after = old.sources.get(origin), new.sources.get(origin)
+        name = without_logins(origin)
         if before is None and after is not None:
             size = f"{len(after.tree.files)} files, {after.tree.size} bytes"
             found.append(
-                Change("+", origin, f"at {after.commit[:12]}, {size}" if after.commit else size)
+                Change("+", name, f"at {after.commit[:12]}, {size}" if after.commit else size)
             )
         elif after is None:
-            found.append(Change("-", origin, "not in cortex.yaml any more"))
+            found.append(Change("-", name, "not in cortex.yaml any more"))
         elif before != after and before is not None:
-            found.append(Change("~", origin, _moved(before, after), tuple(_files(before, after))))
+            found.append(Change("~", name, _moved(before, after), tuple(_files(before, after))))
     for name in sorted({*old.tools, *new.tools}):
         was, now = old.tools.get(name), new.tools.get(name)
         if was != now:

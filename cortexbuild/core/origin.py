@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator
+
+_LOGIN = re.compile(r"[A-Za-z]+://[^/?#]*@")
 
 
 def _an_origin(text: str) -> str:
@@ -14,6 +17,8 @@ def _an_origin(text: str) -> str:
             "a source is written `path:folder`, `hf:org/name@revision` or "
             "`https://host/model.gguf#sha256=…`"
         )
+    if _LOGIN.match(text):
+        raise ValueError("no user or password in a source's URL: ~/.netrc is the place for them")
     return text
 
 

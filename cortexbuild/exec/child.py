@@ -11,11 +11,14 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterable
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, TextIO, cast
 
 from ..core.ports import Job
+from ..redaction import redacted
 from .errand import Errand
 from .worker import run
 
@@ -24,6 +27,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    sys.stdout, sys.stderr = cast(TextIO, _Shown(sys.stdout)), cast(TextIO, _Shown(sys.stderr))
     pipe = Connection(int(sys.argv[1]))
     _die_with_parent(int(sys.argv[2]), int(sys.argv[3]))
     while True:
@@ -38,8 +42,26 @@ def main() -> None:
         pipe.send(("done", done))
 
 
+class _Shown:
+    """A stream for what Python code prints and logs, which may quote what it was given."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(redacted(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
 def _say(pipe: Connection, text: str) -> None:
-    pipe.send(("said", text))
+    pipe.send(("said", redacted(text)))
 
 
 def _move(pipe: Connection, done: int, total: int) -> None:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,30 +17,15 @@ from typing import Any
 
 from ..core.ports import Job
 from ..core.step import Failure, Kind
+from ..processes import Process, Reach, start_python
 from .errand import Errand
 
 MOST_JOBS = 50  # of one child: libraries leak
-PASSED = (
-    "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV",
-    "PYTHONPATH", "CORTEX_HOME", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "LD_LIBRARY_PATH",
-    "CXX",
-)  # fmt: skip
-PASSED_TO_FETCH = (
-    "NETRC", "SSL_CERT_DIR", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
-    "HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "XDG_CACHE_HOME",
-    "OLLAMA_MODELS", "CORTEX_OFFLINE",
-    "HF_HUB_DISABLE_XET", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY",
-    "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CORTEX_LLAMA_CPP", "PIP_INDEX_URL",
-    "PIP_EXTRA_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "PIP_NO_INDEX", "PIP_PROXY",
-    "PIP_TRUSTED_HOST",
-)  # fmt: skip
-PREFIXES_TO_FETCH = ("AWS_", "AZURE_", "GOOGLE_", "CORTEX_REMOTE_", "HF_XET_")
-"""What clients of shared caches, and of the Hub's storage, are told by their usual variables."""
 
 
 @dataclass(slots=True, eq=False)
 class Child:
-    process: subprocess.Popen[bytes]
+    process: Process
     pipe: Connection
     life: int
     engine: str
@@ -143,34 +126,14 @@ def engine_of(work: Job | Errand) -> str:
     return next(iter(work.step.tool.engine), "")
 
 
-def environment(engine: str) -> dict[str, str]:
-    """What a child may see. Only one that fetches has the network, and what belongs to it."""
-    passed = PASSED + (PASSED_TO_FETCH if engine == Kind.FETCH else ())
-    chosen = {name: os.environ[name] for name in passed if name in os.environ}
-    if engine == Kind.FETCH:
-        chosen |= {n: v for n, v in os.environ.items() if n.startswith(PREFIXES_TO_FETCH)}
-    if engine != Kind.FETCH:  # only a fetch may use the network
-        chosen |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    quiet = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    quiet |= {"HF_HUB_DISABLE_PROGRESS_BARS": "1"}
-    # numpy's threads wait for each other by spinning: beside another step, a factorization of 768
-    # columns took 0.3 s with two and 0.03 s with one. And sums depend on how many there are.
-    chosen.setdefault("OPENBLAS_NUM_THREADS", "1")
-    return chosen | quiet | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-
-
 def _start_child(engine: str) -> Child:
+    """Only one that fetches has the network, and what belongs to it."""
     ours, theirs = Pipe()
     life_read, life_write = os.pipe()
-    # -P: Python would look for modules in the project's folder first, and find its json.py.
-    argv = [sys.executable, "-P", "-m", "cortexbuild.exec.child"]
-    process = subprocess.Popen(
-        [*argv, str(theirs.fileno()), str(os.getpid()), str(life_read)],
-        stdin=subprocess.DEVNULL,
-        env=environment(engine),
-        pass_fds=(theirs.fileno(), life_read),
-        start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
-    )
+    arguments = [str(theirs.fileno()), str(os.getpid()), str(life_read)]
+    reach: Reach = "network" if engine == Kind.FETCH else "machine"
+    fds = (theirs.fileno(), life_read)
+    process = start_python("cortexbuild.exec.child", arguments, reach, fds)
     theirs.close()
     os.close(life_read)
     return Child(process, ours, life_write, engine)

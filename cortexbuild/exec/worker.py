@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 import sys
 import time
 import traceback
@@ -13,11 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from .. import processes
 from ..core.digest import Tree
 from ..core.lock import Pinned
 from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
 from ..errors import CortexError, ToolError
+from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
 from ..sources import find_source
 from ..store.delivery import StoreDelivery
@@ -67,7 +68,7 @@ def _outcome(work: Callable[[], T], log: str) -> T | Failure:
         return Failure(str(error), error.hint, log, error.exit_code)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
-        return Failure(f"{type(error).__name__}: {error}", "", log)
+        return Failure(redacted(f"{type(error).__name__}: {error}"), "", log)
 
 
 def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Trace:
@@ -81,7 +82,7 @@ def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Pro
             "cortexbuild": VERSION,
         }
         if job.step.kind is Kind.FETCH:
-            made["origin"] = job.step.origin
+            made["origin"] = without_logins(job.step.origin)
         trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
         return _keep(job, trace, store, folder, say)
 
@@ -106,7 +107,8 @@ def _pull(
     with scratch(store.root) as folder:
         with closing(StoreDelivery(store, pull.tree, folder, progress)) as delivery:
             came = receive(pull.tree, remotes, store, delivery, say)
-        origin = {"origin": job.step.origin}  # only a source is known without a record
+        # Only a source is known without a record.
+        origin = {"origin": without_logins(job.step.origin)}
         trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, origin)
         kept = _keep(job, trace, store, folder, say)
     return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)
@@ -172,6 +174,5 @@ def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError
 
 def _call(argv: Sequence[str]) -> None:
     """Run a program; what it prints goes to the step's log."""
-    done = subprocess.run(list(argv), stdin=subprocess.DEVNULL)
-    if done.returncode != 0:
-        raise ToolError(f"`{Path(argv[0]).name}` ended with {done.returncode}")
+    if (code := processes.run(argv)) != 0:
+        raise ToolError(f"`{Path(argv[0]).name}` ended with {code}")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+from base64 import b64encode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import BinaryIO, cast
 
 from ..errors import RemoteError
@@ -32,6 +34,17 @@ def network_errors() -> tuple[type[Exception], ...]:
     from huggingface_hub.errors import HTTPError
 
     return (HTTPError, OSError)
+
+
+def login_of(host: str) -> str:
+    """The user and password that ~/.netrc, or the file that NETRC names, has for a host, as HTTP
+    writes them; nothing where it has none or cannot be read."""
+    from netrc import NetrcParseError, netrc
+
+    with suppress(OSError, NetrcParseError):
+        if known := netrc(os.environ.get("NETRC")).authenticators(host):
+            return b64encode(f"{known[0]}:{known[2]}".encode()).decode()
+    return ""
 
 
 class RangeReader(io.RawIOBase):

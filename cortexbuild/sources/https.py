@@ -1,8 +1,12 @@
-"""A file at a URL: `https://host/model.gguf#sha256=…`. The sha256 is what one trusts."""
+"""A file at a URL: `https://host/model.gguf#sha256=…`. The sha256 is what one trusts.
+
+Who one is to that host stands in ~/.netrc, or in the file that NETRC names.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +16,7 @@ from ..core.ports import Delivery, Looks, Source
 from ..errors import RemoteError, UsageError
 from ._download import download
 from ._neighbours import adopt
-from ._network import check_online, is_offline, network_errors, open_by_ranges
+from ._network import check_online, is_offline, login_of, network_errors, open_by_ranges
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -24,7 +28,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     from ..formats.detection import detect_files
 
     try:
-        answer = get_session().head(url, follow_redirects=True)
+        answer = get_session().head(url, headers=_headers(url), follow_redirects=True)
         hf_raise_for_status(answer)
         size = int(answer.headers.get("Content-Length", 0))
         if size <= 0:
@@ -44,7 +48,7 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     if is_offline():
         raise RemoteError(f"offline, and {url} is not on this machine")
     try:
-        download(file, url, {}, delivery)
+        download(file, url, _headers(url), delivery)
     except network_errors() as error:
         raise RemoteError(
             f"{url} could not be fetched: {error}",
@@ -59,8 +63,9 @@ def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
         return False
     from huggingface_hub.utils import get_session, hf_raise_for_status
 
+    url, _, _ = _parsed(pinned.origin)
     try:
-        answer = get_session().head(_parsed(pinned.origin)[0], follow_redirects=True)
+        answer = get_session().head(url, headers=_headers(url), follow_redirects=True)
         hf_raise_for_status(answer)
     except network_errors():
         return False
@@ -72,7 +77,12 @@ class _OneFile:
         self._url, self.sizes = url, sizes
 
     def open(self, path: str):  # type: ignore[no-untyped-def]
-        return open_by_ranges(self._url, self.sizes[path], {})
+        return open_by_ranges(self._url, self.sizes[path], _headers(self._url))
+
+
+def _headers(url: str) -> Mapping[str, str]:
+    login = login_of(urlsplit(url).hostname or "")
+    return {"Authorization": f"Basic {login}"} if login else {}
 
 
 def _parsed(origin: str) -> tuple[str, str, Digest]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -55,6 +56,9 @@ def cut(run: Run, params: CutParams) -> None:
             time.sleep(min(0.02, params.sleep))
     if params.fail == "raise":
         raise ValueError("no scissors")
+    if params.fail == "tell":  # all that it was told, and what a library may quote
+        print(dict(os.environ), file=sys.stderr)
+        raise ValueError(f"{dict(os.environ)} https://me:quoted-9@host/?sig=quoted-9")
     if params.fail == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if params.fail == "nothing":

@@ -207,9 +207,13 @@ def test_a_password_is_for_its_own_host_and_never_shown():
         "https://me:p@packages"
     )
     assert index._with_login("https://elsewhere/f.gz", "me:p", page) == "https://elsewhere/f.gz"
-    assert index._public(page) == "https://packages.example/simple/x/"
     bare, login = index._split_login(page)
     assert "@" not in bare and login == "bWU6cGFAc3M="
+    with pytest.raises(ToolError, match="http://packages.example/simple: ") as caught:
+        index.Index({"index-url": "http://me:canary@packages.example/simple"}).find_archive(
+            "x", "1"
+        )
+    assert "canary" not in str(caught.value)
 
 
 def test_what_will_be_run_does_not_come_over_plain_http():

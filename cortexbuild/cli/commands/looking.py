@@ -12,6 +12,7 @@ from ...app.generate import find_built, look
 from ...app.project import Project
 from ...core.plan import Scope
 from ...errors import UsageError
+from ...redaction import without_logins
 from ...sources import find_source
 from .. import words
 from ..wire import IndexedLooks
@@ -144,7 +145,7 @@ def _info_of_source(args: argparse.Namespace) -> int:
     pinned = find_source(args.what).pin(args.what, Path.cwd(), IndexedLooks(open_store().index))
     facts = {
         **pinned.facts,
-        "origin": pinned.origin,
+        "origin": without_logins(pinned.origin),
         "commit": pinned.commit or None,
         "bytes_to_fetch": pinned.tree.size,
         "files": [file.path for file in pinned.tree.files],

