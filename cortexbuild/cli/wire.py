@@ -24,6 +24,7 @@ from ..exec.local import LocalExecutor
 from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
+from ..store import disk
 from ..store.hashing import sums_of
 from ..store.index import Index
 from ..store.local import LocalStore
@@ -127,10 +128,10 @@ def new_run(store: LocalStore) -> Path:
     runs = sorted((store.root / "runs").iterdir())
     for old in runs[: max(0, len(runs) - KEPT_RUNS + 1)]:
         for path in old.iterdir():
-            path.unlink(missing_ok=True)
-        old.rmdir()
+            disk.unlink(path)
+        disk.remove_empty(old)
     folder = store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir()
+    disk.make_passing_folder(folder)
     return folder
 
 
@@ -138,7 +139,7 @@ def end_run(store: LocalStore, run: Path) -> None:
     """Sweep what killed children left; a run in which nothing ran leaves no folder."""
     sweep(store.root)
     if not any(run.iterdir()):
-        run.rmdir()
+        disk.remove_empty(run)
 
 
 def store_of(project: Project) -> LocalStore:

@@ -20,6 +20,7 @@ from ..core.step import Failure, Kind, ToolId, Trace
 from ..errors import CortexError, ToolError
 from ..remotes.receive import receive
 from ..sources import find_source
+from ..store import disk
 from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
 from ..store.scratch import scratch
@@ -124,11 +125,11 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     inputs = {}
     for role, tree in job.inputs.items():
         inputs[role] = folder / "in" / role
-        inputs[role].mkdir(parents=True)
+        disk.make_passing_folder(inputs[role])
         store.stage(tree, inputs[role])
     out, aside = folder / "out", folder / "aside"
-    out.mkdir()
-    aside.mkdir()
+    disk.make_passing_folder(out)
+    disk.make_passing_folder(aside)
     tool = find_tool(step.tool.name, step.kind, step.format)
     check_versions(step.tool, tool)
     # What is not the same to the last bit in every run has to come from one.

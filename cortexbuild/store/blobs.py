@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
-from ..errors import IntegrityError
+from ..errors import IntegrityError, StoreError
 from . import disk
 from .hashing import Sums
 from .index import Index
@@ -52,19 +52,19 @@ class Blobs:
     def add_file(self, path: Path, sums: Sums) -> None:
         """Move a file of ours in. `sums` were taken while or after it was written."""
         dest = self.blob(sums.sha256)
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o444)
+        disk.make_folder(dest.parent)
+        disk.make_read_only(path)
         if not self.has_blob(File("", sums.sha256, sums.size)):
-            with path.open("rb") as file:
+            with FileIO(path) as file:
                 disk.fsync(file)
             with suppress(FileExistsError):
                 disk.link(path, dest)
                 disk.fsync_folder(dest.parent)
-            path.unlink(missing_ok=True)  # first: it changes the ctime of what we remember
+            disk.unlink(path)  # first: it changes the ctime of what we remember
             self.index.keep_blob(sums.sha256, stat_of(dest), sums.xxh3)
         else:
             self.index.note_use([sums.sha256])
-        path.unlink(missing_ok=True)
+        disk.unlink(path)
         self._whole.add(sums.sha256)
 
     def add_folder(self, folder: Path) -> Tree:
@@ -76,7 +76,7 @@ class Blobs:
             if (shown := self._shown(path, name)) is None:
                 new.append(path)
             else:
-                path.unlink()
+                disk.unlink(path)
                 files.append(shown)
         for path, sums in zip(new, together(settled, new), strict=True):
             files.append(File(path.relative_to(folder).as_posix(), sums.sha256, sums.size))
@@ -90,8 +90,9 @@ class Blobs:
         self._refuse(self._wrong(tree.files), hint)
         for file in tree.files:
             dest = folder / file.path
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            dest.symlink_to(self.blob(file.digest))
+            disk.make_passing_folder(dest.parent)
+            with names_apart(file, tree):
+                disk.symlink(self.blob(file.digest), dest)
         self.note_use(tree)
 
     def note_use(self, tree: Tree) -> None:
@@ -163,13 +164,9 @@ class Blobs:
         """Give a file of the store another name; a copy where the file system has no links."""
         source = self.blob(file.digest)
         row, before = self.index.blob(file.digest), stat_of(source)
-        try:
-            os.link(source, dest)
-        except OSError:
-            shutil.copyfile(source, dest)
-            dest.chmod(0o444)
-            return
-        if row is not None and row.stat == before:  # a new link changes ctime, and we know why
+        if not disk.share(source, dest):
+            disk.copy_durably(source, dest)
+        elif row is not None and row.stat == before:  # a new link changes ctime, and we know why
             self.index.keep_blob(file.digest, stat_of(source), row.xxh3)
 
     @contextmanager
@@ -189,13 +186,32 @@ class Blobs:
     def quarantine(self, path: Path) -> None:
         """Take a wrong file away from all its names, so that nothing reads it by any of them."""
         folder = self.root / "corrupt"
-        folder.mkdir(exist_ok=True)
+        disk.make_folder(folder)
         with suppress(FileNotFoundError):
             wrong = path.stat().st_ino
-            path.rename(folder / path.name)
+            disk.rename(path, folder / path.name)
             for placed in files_in(self.root / "trees"):
                 if placed.lstat().st_ino == wrong:
-                    placed.unlink()
+                    disk.unlink(placed)
+
+
+@contextmanager
+def names_apart(file: File, tree: Tree) -> Iterator[None]:
+    """While a file of a tree gets its name: that it is taken means that two are one here."""
+    try:
+        yield
+    except FileExistsError as error:
+        alike = [other.path for other in tree.files if _folded(other.path) == _folded(file.path)]
+        raise StoreError(
+            f"{' and '.join(f'`{name}`' for name in alike)} are one name on the file system of "
+            f"{error.filename2 or error.filename}",
+            hint="set CORTEX_HOME to a folder on a file system that tells capitals from small "
+            "letters",
+        ) from error
+
+
+def _folded(path: str) -> str:
+    return unicodedata.normalize("NFC", path).casefold()
 
 
 def files_in(folder: Path) -> list[Path]:

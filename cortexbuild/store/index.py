@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..core.digest import Digest
 from ..errors import StoreError
+from . import disk
 
 SCHEMA = """
 create table if not exists blob(
@@ -50,11 +51,11 @@ class Index:
                     hint="it is an index and may be deleted while no cortexbuild runs",
                 ) from error
             for name in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-                name.unlink(missing_ok=True)
+                disk.unlink(name)
             self._db = self._open()
 
     def _open(self) -> sqlite3.Connection:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(self._path.parent)
         db = sqlite3.connect(self._path, timeout=PATIENCE, isolation_level=None)
         try:
             _patiently(lambda: db.execute("pragma journal_mode=wal"))
