@@ -33,7 +33,7 @@ from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
 from . import home as places
-from .beside import read_last, read_lock
+from .beside import KEPT, LOCK, read_last, read_lock
 from .machine import children, memory
 from .recipes import Recipes
 from .yamlfile import read_yaml
@@ -120,6 +120,15 @@ class IndexedLooks:
 
 def open_executor(room: Capacity, tell: Callable[[Event], None]) -> LocalExecutor:
     return LocalExecutor(room.jobs + room.net, children(room), tell)
+
+
+def sweep_drafts(project: Project) -> None:
+    """Remove what killed processes were about to put beside what they had put before."""
+    store = store_of(project).root
+    for folder in (store, store / "roots", project.root / KEPT):
+        disk.sweep_drafts(folder)
+    disk.sweep_drafts(project.root, LOCK)  # what else lies there is a person's
+    views_of(project).sweep()
 
 
 def new_run(store: LocalStore) -> Path:

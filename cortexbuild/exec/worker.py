@@ -25,6 +25,7 @@ from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.steplock import step_lock
+from ..store.trouble import told
 from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
@@ -40,13 +41,13 @@ def run(
     if isinstance(work, Job):
         return run_job(work, say, progress)
     with closing(LocalStore(Path(work.store))) as store:
-        return _outcome(partial(run_errand, work, store, say, progress), work.log)
+        return _outcome(partial(run_errand, work, store, say, progress), work.log, work.store)
 
 
 def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     """Make the step's output and record it, unless another process did while we waited."""
     with closing(LocalStore(Path(job.store))) as store:
-        done = _outcome(partial(_do, job, store, say, progress), job.log)
+        done = _outcome(partial(_do, job, store, say, progress), job.log, job.store)
     return Done(job.id, done) if isinstance(done, Failure) else done
 
 
@@ -60,12 +61,18 @@ def _do(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progr
         return Done(job.id, _make(job, store, say, progress))
 
 
-def _outcome(work: Callable[[], T], log: str) -> T | Failure:
+def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
     try:
         return work()
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
         return Failure(str(error), error.hint, log, error.exit_code)
+    except OSError as error:
+        traceback.print_exc()
+        known = told(error, store)
+        if known is not None:
+            return Failure(str(known), known.hint, log, known.exit_code)
+        return Failure(f"{type(error).__name__}: {error}", "", log)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
         return Failure(f"{type(error).__name__}: {error}", "", log)

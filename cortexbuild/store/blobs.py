@@ -186,8 +186,8 @@ class Blobs:
     def quarantine(self, path: Path) -> None:
         """Take a wrong file away from all its names, so that nothing reads it by any of them."""
         folder = self.root / "corrupt"
-        disk.make_folder(folder)
-        with suppress(FileNotFoundError):
+        with disk.unless_read_only(), suppress(FileNotFoundError):
+            disk.make_folder(folder)
             wrong = path.stat().st_ino
             disk.rename(path, folder / path.name)
             for placed in files_in(self.root / "trees"):

@@ -33,6 +33,16 @@ def _named(path: Path) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def unless_read_only() -> Iterator[None]:
+    """Do it where something can be written: who only reads needs none of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+
+
 # -- contents
 
 
@@ -257,6 +267,11 @@ def draft_of(path: Path) -> Path:
 def sweep_drafts(folder: Path, name: str = "*") -> None:
     """Remove what processes that are gone would have called `name` in a folder."""
     for path in sorted(folder.glob(f".{name}.*")):
-        pid = path.name.rpartition(".")[2]
-        if pid.isdigit() and not path.is_dir() and not pid_lives(int(pid)):
+        if is_left(path) and not path.is_dir():
             unlink(path)
+
+
+def is_left(draft: Path) -> bool:
+    """Whether the process is gone that made what has a name like `draft_of` gives."""
+    pid = draft.name.rpartition(".")[2]
+    return pid.isdigit() and not pid_lives(int(pid))

@@ -22,11 +22,12 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..core.digest import Digest, Tree
+from ..core.digest import Digest, File, Tree
 from ..core.step import Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
 from . import disk
 from .blobs import Blobs, files_in, names_apart
+from .hashing import sums_of
 from .index import Index
 from .traces import trace_from_text, trace_to_text
 
@@ -58,15 +59,22 @@ class LocalStore(Blobs):
         return self.root / "trees" / tree.digest
 
     def is_placed(self, tree: Tree) -> bool:
-        """Whether the folder of a tree is there, each file in it the very file in cas."""
+        """Whether the folder of a tree is there, each file in it the very file in cas; or, where
+        the file system has no links, with its content."""
         folder = self.tree_folder(tree)
         try:
-            return all(
-                (folder / file.path).stat().st_ino == self.blob(file.digest).stat().st_ino
-                for file in tree.files
-            ) and sum(1 for _ in files_in(folder)) == len(tree.files)
+            return all(self._is(folder / file.path, file) for file in tree.files) and sum(
+                1 for _ in files_in(folder)
+            ) == len(tree.files)
         except OSError:
             return False
+
+    def _is(self, path: Path, file: File) -> bool:
+        stat, blob = path.stat(), self.blob(file.digest).stat()
+        if stat.st_ino == blob.st_ino:
+            return True
+        linked = stat.st_nlink > 1 or blob.st_nlink > 1
+        return not linked and stat.st_size == file.size and sums_of(path).sha256 == file.digest
 
     def place(self, tree: Tree, scratch: Path) -> Path:
         """Make the folder of a tree, all at once; the bytes must be here."""
@@ -103,7 +111,7 @@ class LocalStore(Blobs):
             found = trace_from_text(text)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, IntegrityError):
+        except (ValueError, IntegrityError, IsADirectoryError):
             self.quarantine(self.trace_path(key))
             return None
         if found.key != key:

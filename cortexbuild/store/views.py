@@ -73,6 +73,14 @@ class HomeViews:
         disk.unlink(beside(path))
         return True
 
+    def sweep(self) -> None:
+        """Remove what killed processes left beside the views."""
+        for folder in sorted(self._home.glob("*_models")):
+            disk.sweep_drafts(folder, "*.provenance.json")
+            for path in sorted(folder.glob(".*.*")):
+                if disk.is_left(path) and self._is_ours(path):  # one that never got its name
+                    disk.unlink(path)
+
     def check_ours(self, target: str, format_: str) -> None:
         """Raises StoreError where the name is taken by something that we did not make."""
         path = self.path(target, format_)
