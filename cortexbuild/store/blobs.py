@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
-from ..errors import IntegrityError, StoreError
+from ..errors import IntegrityError
 from . import disk
 from .hashing import Sums
 from .index import Index
@@ -91,8 +90,7 @@ class Blobs:
         for file in tree.files:
             dest = folder / file.path
             disk.make_passing_folder(dest.parent)
-            with names_apart(file, tree):
-                disk.symlink(self.blob(file.digest), dest)
+            disk.symlink(self.blob(file.digest), dest)
         self.note_use(tree)
 
     def note_use(self, tree: Tree) -> None:
@@ -193,25 +191,6 @@ class Blobs:
             for placed in files_in(self.root / "trees"):
                 if placed.lstat().st_ino == wrong:
                     disk.unlink(placed)
-
-
-@contextmanager
-def names_apart(file: File, tree: Tree) -> Iterator[None]:
-    """While a file of a tree gets its name: that it is taken means that two are one here."""
-    try:
-        yield
-    except FileExistsError as error:
-        alike = [other.path for other in tree.files if _folded(other.path) == _folded(file.path)]
-        raise StoreError(
-            f"{' and '.join(f'`{name}`' for name in alike)} are one name on the file system of "
-            f"{error.filename2 or error.filename}",
-            hint="set CORTEX_HOME to a folder on a file system that tells capitals from small "
-            "letters",
-        ) from error
-
-
-def _folded(path: str) -> str:
-    return unicodedata.normalize("NFC", path).casefold()
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -26,7 +26,7 @@ from ..core.digest import Digest, File, Tree
 from ..core.step import Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
 from . import disk
-from .blobs import Blobs, files_in, names_apart
+from .blobs import Blobs, files_in
 from .hashing import sums_of
 from .index import Index
 from .traces import trace_from_text, trace_to_text
@@ -86,8 +86,7 @@ class LocalStore(Blobs):
         for file in tree.files:
             dest = draft / file.path
             disk.make_passing_folder(dest.parent)
-            with names_apart(file, tree):
-                self.link_out(file, dest)
+            self.link_out(file, dest)
         if folder.exists():  # damaged, or of a layout that changed
             disk.rename(folder, scratch / f"{tree.digest}.old")
         for shown in {draft, *((draft / file.path).parent for file in tree.files)}:

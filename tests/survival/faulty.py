@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import FileIO
@@ -27,6 +28,7 @@ class Fault:
     short: bool = False
     power: str = ""
     meanwhile: bool = False
+    told: bool = False  # to end, by SIGTERM
 
 
 FAULTS = (
@@ -43,19 +45,22 @@ FAULTS = (
     Fault("the power fails, and some of what was not settled is lost", power="some"),
     Fault("killed", power="kept"),
     Fault("another sync and a collection come between", meanwhile=True),
+    Fault("told to end", told=True),
 )
 FREES = ("unlink", "rmdir", "remove_tree")
 """What a full disk still does."""
 
 
 class Faulty(System):
-    """Counts the calls below `root`, and has a fault befall the `at`-th of them."""
+    """Counts the calls, and has a fault befall the `at`-th of them; or the first that is so called:
+    `rename cortex.lock`. `root` is what it may lose."""
 
     def __init__(
-        self, root: Path, at: int = -1, fault: Fault = FAULTS[0],
+        self, root: Path, at: int | str = -1, fault: Fault = FAULTS[0],
         between: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        self.root, self.at, self.fault, self.between = root, at, fault, between
+        self.at, self.name = (-1, at) if isinstance(at, str) else (at, "")
+        self.fault, self.between = fault, between
         self.calls: list[str] = []
         self.dead = False
         self.power = Power(root)
@@ -69,6 +74,8 @@ class Faulty(System):
                 return not self.dead
             self.calls.append(f"{name} {path.name}")
             here = len(self.calls) - 1
+            if self.name and self.at < 0 and self.calls[-1].startswith(self.name):
+                self.at = here
             fault = self.fault
             if fault.short and here == self.at and name != "write":
                 return True
@@ -79,6 +86,8 @@ class Faulty(System):
                 self._inside = True
                 self.between()
                 self._inside = False
+            if here == self.at and fault.told:
+                os.kill(os.getpid(), signal.SIGTERM)
             full = fault.number == errno.ENOSPC and name in FREES
             befalls = here == self.at or (fault.stays and here > self.at >= 0)
             if befalls and fault.number and not full:
