@@ -17,8 +17,8 @@ from ..store.disk import replace_text
 
 MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"
-LAST, RUN = "last.json", "run.json"
-"""What is only kept, in `.cortex`."""
+KEPT, LAST, RUN = ".cortex", "last.json", "run.json"
+"""The folder of what is only kept, and what is in it."""
 
 
 def read_lock(root: Path) -> Lock | None:
@@ -38,7 +38,7 @@ def write_lock(root: Path, lock: Lock) -> None:
 def read_last(root: Path) -> Mapping[str, StepKey]:
     """Under which key each step was last made for this project. For `why`; may be lost."""
     try:
-        found = json.loads((root / ".cortex" / LAST).read_text())
+        found = json.loads((root / KEPT / LAST).read_text())
         return {str(label): StepKey(str(key)) for label, key in found.items()}
     except (OSError, ValueError, AttributeError):
         return {}
@@ -54,7 +54,7 @@ def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
 def read_run(root: Path) -> LastRun:
     """What the last syncs did with each step. For `report`; may be lost."""
     try:
-        found = json.loads((root / ".cortex" / RUN).read_text())
+        found = json.loads((root / KEPT / RUN).read_text())
         return LastRun(
             str(found["at"]), {StepId(id_): _ran(row) for id_, row in found["steps"].items()}
         )
@@ -74,7 +74,7 @@ def _ran(row: Mapping[str, Any]) -> Ran:
 
 def _keep(root: Path, name: str, value: object) -> None:
     try:
-        replace_text(root / ".cortex" / name, json.dumps(value, sort_keys=True))
-        replace_text(root / ".cortex" / ".gitignore", "*\n")
+        replace_text(root / KEPT / name, json.dumps(value, sort_keys=True))
+        replace_text(root / KEPT / ".gitignore", "*\n")
     except OSError:
         return  # a checkout that cannot be written to: only `why` and `report` know less

@@ -24,22 +24,37 @@ def main(argv: list[str] | None = None) -> int:
         code = quickly(words)
         return _run(words) if code is None else code
     except CortexError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return _tell(error)
     except KeyboardInterrupt:
         print("interrupted; finished steps are kept", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return 0
-    except Exception:
+    except Exception as error:
+        if isinstance(error, OSError) and (known := _of_disk(error)) is not None:
+            return known
         import traceback  # it would be a third of what a sync with nothing to do imports
 
         print(redacted(traceback.format_exc()), end="", file=sys.stderr)
         print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
         return BUG
+
+
+def _tell(error: CortexError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"\nhint: {error.hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _of_disk(error: OSError) -> int | None:
+    """The exit code of an error that a disk made, which was told; None for any other."""
+    from ..store.trouble import told
+    from .home import home
+
+    known = told(error, home())
+    return None if known is None else _tell(known)
 
 
 def _run(words: list[str]) -> int:

@@ -14,6 +14,7 @@ from ..core.events import Emit, Said
 from ..core.plan import Goal
 from ..core.step import Failure, Kind
 from ..errors import BuildFailed
+from ..store import disk
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.storelock import store_lock
@@ -55,6 +56,6 @@ def _lend_sources(project: Project, goal: Goal, store: LocalStore, second: Local
         if step.kind is Kind.FETCH and step.tree is not None and store.has_tree(step.tree):
             for file in step.tree.files:
                 dest = second.blob(file.digest)
-                dest.parent.mkdir(parents=True, exist_ok=True)
+                disk.make_passing_folder(dest.parent)
                 if not dest.exists():
-                    dest.symlink_to(store.blob(file.digest))
+                    disk.symlink(store.blob(file.digest), dest)

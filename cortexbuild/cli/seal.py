@@ -43,9 +43,11 @@ class Seal:
         return read_whole(self._path(words))
 
     def keep(self, words: list[str], text: str) -> None:
+        if not os.path.isdir(self._folder):  # another process seals anew
+            return
         try:
             write_whole(self._path(words), text)
-        except OSError:  # no room, or another process sealed anew: it is asked again, then
+        except OSError:  # no room: it is asked again, then
             return
 
     def _path(self, words: list[str]) -> str:
@@ -146,7 +148,8 @@ def read_whole(path: str) -> str | None:
 
 
 def write_whole(path: str, text: str) -> None:
-    draft = f"{path}.{os.getpid()}"
-    with open(draft, "w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(f"{digest(text)}\n{text}")
-    os.replace(draft, path)
+    from pathlib import Path
+
+    from ..store import disk
+
+    disk.replace_text(Path(path), f"{digest(text)}\n{text}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from ..app.project import Project
 from ..app.sync import Outcome
 from ..sources import find_source
+from ..store import disk
 from ..store.roots import root_of
 from ..store.views import beside
 from . import home, wire
@@ -51,8 +51,7 @@ def seal(project: Project, outcome: Outcome, began: Began, summary: str) -> None
         looks = _looks(project, outcome, began.at)
         if looks is not None:
             folder = Path(folder_of(home.store(), str(project.root)))
-            shutil.rmtree(folder, ignore_errors=True)  # what was said under an older one
-            folder.mkdir(parents=True, exist_ok=True)
+            disk.remove(folder)  # what was said under an older one
             write_whole(str(folder / "seal"), "\n".join([began.under, summary, *looks]))
 
 

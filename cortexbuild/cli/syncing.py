@@ -70,6 +70,7 @@ def run_sync(
         if project.lock != project.locked:  # a frozen one is never another
             write_lock(project.root, project.lock)
         note_root(project, {})
+        wire.sweep_drafts(project)
         run = wire.new_run(store)
         room = capacity(project.manifest.resources, options.jobs)
         executor, course = _executor(project, scope, run, room, emit, options)

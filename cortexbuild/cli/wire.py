@@ -24,6 +24,7 @@ from ..exec.local import LocalExecutor
 from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
+from ..store import disk
 from ..store.hashing import sums_of
 from ..store.index import Index
 from ..store.local import LocalStore
@@ -32,7 +33,7 @@ from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
 from . import home as places
-from .beside import read_last, read_lock
+from .beside import KEPT, LOCK, read_last, read_lock
 from .machine import children, memory
 from .recipes import Recipes
 from .yamlfile import read_yaml
@@ -121,16 +122,25 @@ def open_executor(room: Capacity, tell: Callable[[Event], None]) -> LocalExecuto
     return LocalExecutor(room.jobs + room.net, children(room), tell)
 
 
+def sweep_drafts(project: Project) -> None:
+    """Remove what killed processes were about to put beside what they had put before."""
+    store = store_of(project).root
+    for folder in (store, store / "roots", project.root / KEPT):
+        disk.sweep_drafts(folder)
+    disk.sweep_drafts(project.root, LOCK)  # what else lies there is a person's
+    views_of(project).sweep()
+
+
 def new_run(store: LocalStore) -> Path:
     """A folder for the logs of this run; old ones go, and so does what killed runs left."""
     sweep(store.root)
     runs = sorted((store.root / "runs").iterdir())
     for old in runs[: max(0, len(runs) - KEPT_RUNS + 1)]:
         for path in old.iterdir():
-            path.unlink(missing_ok=True)
-        old.rmdir()
+            disk.unlink(path)
+        disk.remove_empty(old)
     folder = store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    folder.mkdir()
+    disk.make_passing_folder(folder)
     return folder
 
 
@@ -138,7 +148,7 @@ def end_run(store: LocalStore, run: Path) -> None:
     """Sweep what killed children left; a run in which nothing ran leaves no folder."""
     sweep(store.root)
     if not any(run.iterdir()):
-        run.rmdir()
+        disk.remove_empty(run)
 
 
 def store_of(project: Project) -> LocalStore:

@@ -19,6 +19,7 @@ from typing import Any, TextIO, cast
 
 from ..core.ports import Job
 from ..redaction import redacted
+from ..store import disk
 from .errand import Errand
 from .worker import run
 
@@ -69,8 +70,8 @@ def _move(pipe: Connection, done: int, total: int) -> None:
 
 
 def _log_to(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    disk.make_passing_folder(path.parent)
+    handle = disk.handle(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)

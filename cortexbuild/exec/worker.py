@@ -21,10 +21,12 @@ from ..errors import CortexError, ToolError
 from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
 from ..sources import find_source
+from ..store import disk
 from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.steplock import step_lock
+from ..store.trouble import told
 from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
@@ -40,13 +42,13 @@ def run(
     if isinstance(work, Job):
         return run_job(work, say, progress)
     with closing(LocalStore(Path(work.store))) as store:
-        return _outcome(partial(run_errand, work, store, say, progress), work.log)
+        return _outcome(partial(run_errand, work, store, say, progress), work.log, work.store)
 
 
 def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     """Make the step's output and record it, unless another process did while we waited."""
     with closing(LocalStore(Path(job.store))) as store:
-        done = _outcome(partial(_do, job, store, say, progress), job.log)
+        done = _outcome(partial(_do, job, store, say, progress), job.log, job.store)
     return Done(job.id, done) if isinstance(done, Failure) else done
 
 
@@ -60,12 +62,18 @@ def _do(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progr
         return Done(job.id, _make(job, store, say, progress))
 
 
-def _outcome(work: Callable[[], T], log: str) -> T | Failure:
+def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
     try:
         return work()
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
         return Failure(str(error), error.hint, log, error.exit_code)
+    except OSError as error:
+        traceback.print_exc()
+        known = told(error, store)
+        if known is not None:
+            return Failure(str(known), known.hint, log, known.exit_code)
+        return Failure(f"{type(error).__name__}: {error}", "", log)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
         return Failure(redacted(f"{type(error).__name__}: {error}"), "", log)
@@ -126,11 +134,11 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     inputs = {}
     for role, tree in job.inputs.items():
         inputs[role] = folder / "in" / role
-        inputs[role].mkdir(parents=True)
+        disk.make_passing_folder(inputs[role])
         store.stage(tree, inputs[role])
     out, aside = folder / "out", folder / "aside"
-    out.mkdir()
-    aside.mkdir()
+    disk.make_passing_folder(out)
+    disk.make_passing_folder(aside)
     tool = find_tool(step.tool.name, step.kind, step.format)
     check_versions(step.tool, tool)
     # What is not the same to the last bit in every run has to come from one.

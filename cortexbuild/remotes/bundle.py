@@ -22,6 +22,7 @@ from ..core.digest import Digest, File
 from ..core.remote import Moved
 from ..core.step import StepKey, Trace
 from ..errors import IntegrityError, StoreError
+from ..store import disk
 from ..store.hashing import CHUNK, Summing
 from ..store.local import LocalStore
 from ..store.scratch import scratch
@@ -168,10 +169,10 @@ def _take(
     if expected is None or expected.size != size:
         raise IntegrityError(f"cas/{name} ({size} bytes) is in none of its records")
     summing = Summing()
-    with draft.open("wb") as file:
+    with disk.writing(draft) as file:
         while piece := content.read(CHUNK):
             summing.update(piece)
-            file.write(piece)
+            disk.write(file, piece)
     sums = summing.sums()
     if (sums.sha256, sums.size) != (name, size):
         raise IntegrityError(f"cas/{name} is not what its name says")

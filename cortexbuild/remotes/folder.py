@@ -7,7 +7,6 @@ folder is an http remote with the same content.
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -67,12 +66,12 @@ class FolderRemote:
         with self._trouble():
             self._check_root()  # nothing is written into a mount point without its mount
             self._sweep_drafts()
-            path.parent.mkdir(exist_ok=True)
+            disk.make_folder(path.parent)
             draft = self._root / DRAFTS / f"{name}.{uuid.uuid4().hex}"
             try:
                 _copy(source, draft, moved)
                 if not only_new:
-                    draft.replace(path)
+                    disk.rename(draft, path)
                 else:
                     try:
                         disk.link(draft, path)
@@ -80,7 +79,7 @@ class FolderRemote:
                         return False
                 disk.fsync_folder(path.parent)
             finally:
-                draft.unlink(missing_ok=True)
+                disk.unlink(draft)
         return True
 
     def entries(self, area: Area) -> Iterator[RemoteObject]:
@@ -97,18 +96,18 @@ class FolderRemote:
 
     def remove(self, area: Area, name: str) -> None:
         with self._trouble():
-            self._path(area, name).unlink(missing_ok=True)
+            disk.unlink(self._path(area, name))
 
     def _path(self, area: Area, name: str) -> Path:
         return self._root / area / name
 
     def _sweep_drafts(self) -> None:
         drafts = self._root / DRAFTS
-        drafts.mkdir(exist_ok=True)
+        disk.make_folder(drafts)
         for draft in drafts.iterdir() if not self._swept else ():
             with suppress(FileNotFoundError):
                 if draft.stat().st_mtime < time.time() - OLD:
-                    draft.unlink()
+                    disk.unlink(draft)
         self._swept = True
 
     def _check_root(self) -> None:
@@ -124,9 +123,9 @@ class FolderRemote:
 
 
 def _copy(source: Path, draft: Path, moved: Moved) -> None:
-    with source.open("rb") as reader, draft.open("xb", buffering=0) as writer:
+    with source.open("rb") as reader, disk.writing(draft, "xb") as writer:
         while piece := reader.read(PIECE):
-            writer.write(piece)
+            disk.write(writer, piece)
             moved(len(piece))
-        os.fchmod(writer.fileno(), 0o444)
-        os.fsync(writer.fileno())
+        disk.fsync(writer)
+    disk.make_read_only(draft)

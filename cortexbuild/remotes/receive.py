@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from ..core.address import Address
 from ..core.digest import Digest, File, Tree
 from ..core.remote import Moved, Remote
 from ..errors import IntegrityError, RemoteError
+from ..store import disk
 from ..store.delivery import StoreDelivery
 from ..store.hashing import Sums
 from ..store.local import LocalStore
@@ -91,7 +91,7 @@ def _from_any(
         except RemoteError as error:
             arrival.reasons.append(f"{address.name}: {error}")
         except IntegrityError as error:
-            os.truncate(arrival.part, 0)  # not unlinked: others wait for its lock by name
+            disk.truncate(arrival.part, 0)  # not unlinked: others wait for its lock by name
             arrival.damaged.append((address, str(error)))
             arrival.reasons.append(f"what {address.name} has is damaged")
         else:
@@ -107,7 +107,7 @@ def _bring_right(remote: Remote, file: File, part: Path, moved: Moved) -> Sums |
     had = part.exists() and part.stat().st_size > 0
     sums = bring(remote, file, part, moved)
     if sums is not None and sums.sha256 != file.digest and had:
-        os.truncate(part, 0)  # what lay here from an earlier try may be what is wrong
+        disk.truncate(part, 0)  # what lay here from an earlier try may be what is wrong
         sums = bring(remote, file, part, moved)
     if sums is None or (sums.sha256, sums.size) == (file.digest, file.size):
         return sums

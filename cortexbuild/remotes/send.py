@@ -19,6 +19,7 @@ from ..core.digest import File
 from ..core.remote import Moved, Remote
 from ..core.step import Trace
 from ..errors import RemoteError, UsageError
+from ..store import disk
 from ..store.local import LocalStore
 from . import repairs, traces
 from .signing import SigningKey, is_signed, signed
@@ -89,7 +90,7 @@ def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> bool:
     text = json.dumps({"keys": sorted({trace.key for trace in wanted})}, indent=0) + "\n"
     name = hashlib.sha256(text.encode()).hexdigest()
     draft = scratch / f"{name}.root"
-    draft.write_text(text)
+    disk.write_text(draft, text)
     try:
         persist(partial(sender.remote.write, "roots", name, draft, _unseen))
     except RemoteError as error:
@@ -97,7 +98,7 @@ def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> bool:
             raise
         return False  # if nothing else is taken either, that will be told
     finally:
-        draft.unlink()
+        disk.unlink(draft)
     return True
 
 

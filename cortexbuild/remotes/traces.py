@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..core.remote import Remote
 from ..core.step import StepKey, Trace
+from ..store import disk
 from ..store.traces import MOST, trace_to_text
 from .transfer import read_short
 
@@ -20,8 +21,8 @@ def read_text(remote: Remote, key: StepKey) -> str | None:
 def write(remote: Remote, trace: Trace, scratch: Path, *, only_new: bool) -> bool:
     """Put a record into a remote; its contents must be there. Says whether it was written."""
     draft = scratch / f"{trace.key}.json"
-    draft.write_text(trace_to_text(trace))
+    disk.write_text(draft, trace_to_text(trace))
     try:
         return remote.write("ac", trace.key, draft, lambda _: None, only_new=only_new)
     finally:
-        draft.unlink()
+        disk.unlink(draft)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from ..core.digest import File
 from ..core.remote import Area, Moved, Remote
 from ..errors import IntegrityError, RemoteError
+from ..store import disk
 from ..store.hashing import CHUNK, Summing, Sums
 
 TRIES = 5
@@ -60,7 +61,7 @@ def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
     more comes than there should be, and RemoteError.
     """
     summing, have = Summing(), 0
-    with part.open("a+b", buffering=0) as stream:
+    with disk.writing(part, "a+b") as stream:
         stream.seek(0)
         while piece := stream.read(CHUNK):
             summing.update(piece)
@@ -83,7 +84,7 @@ def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
                             f"`{file.path}` ({file.digest[:12]}) is more than the {file.size} "
                             "bytes that it should be"
                         )
-                    stream.write(piece)
+                    disk.write(stream, piece)
                     summing.update(piece)
                     have += len(piece)
                     moved(len(piece))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from io import FileIO
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
@@ -52,19 +51,19 @@ class Blobs:
     def add_file(self, path: Path, sums: Sums) -> None:
         """Move a file of ours in. `sums` were taken while or after it was written."""
         dest = self.blob(sums.sha256)
-        dest.parent.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o444)
+        disk.make_folder(dest.parent)
+        disk.make_read_only(path)
         if not self.has_blob(File("", sums.sha256, sums.size)):
-            with path.open("rb") as file:
+            with FileIO(path) as file:
                 disk.fsync(file)
             with suppress(FileExistsError):
                 disk.link(path, dest)
                 disk.fsync_folder(dest.parent)
-            path.unlink(missing_ok=True)  # first: it changes the ctime of what we remember
+            disk.unlink(path)  # first: it changes the ctime of what we remember
             self.index.keep_blob(sums.sha256, stat_of(dest), sums.xxh3)
         else:
             self.index.note_use([sums.sha256])
-        path.unlink(missing_ok=True)
+        disk.unlink(path)
         self._whole.add(sums.sha256)
 
     def add_folder(self, folder: Path) -> Tree:
@@ -76,7 +75,7 @@ class Blobs:
             if (shown := self._shown(path, name)) is None:
                 new.append(path)
             else:
-                path.unlink()
+                disk.unlink(path)
                 files.append(shown)
         for path, sums in zip(new, together(settled, new), strict=True):
             files.append(File(path.relative_to(folder).as_posix(), sums.sha256, sums.size))
@@ -90,8 +89,8 @@ class Blobs:
         self._refuse(self._wrong(tree.files), hint)
         for file in tree.files:
             dest = folder / file.path
-            dest.parent.mkdir(parents=True, exist_ok=True)
-            dest.symlink_to(self.blob(file.digest))
+            disk.make_passing_folder(dest.parent)
+            disk.symlink(self.blob(file.digest), dest)
         self.note_use(tree)
 
     def note_use(self, tree: Tree) -> None:
@@ -163,13 +162,9 @@ class Blobs:
         """Give a file of the store another name; a copy where the file system has no links."""
         source = self.blob(file.digest)
         row, before = self.index.blob(file.digest), stat_of(source)
-        try:
-            os.link(source, dest)
-        except OSError:
-            shutil.copyfile(source, dest)
-            dest.chmod(0o444)
-            return
-        if row is not None and row.stat == before:  # a new link changes ctime, and we know why
+        if not disk.share(source, dest):
+            disk.copy_durably(source, dest)
+        elif row is not None and row.stat == before:  # a new link changes ctime, and we know why
             self.index.keep_blob(file.digest, stat_of(source), row.xxh3)
 
     @contextmanager
@@ -189,13 +184,13 @@ class Blobs:
     def quarantine(self, path: Path) -> None:
         """Take a wrong file away from all its names, so that nothing reads it by any of them."""
         folder = self.root / "corrupt"
-        folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):
+        with disk.unless_read_only(), suppress(FileNotFoundError):
+            disk.make_folder(folder)
             wrong = path.stat().st_ino
-            path.rename(folder / path.name)
+            disk.rename(path, folder / path.name)
             for placed in files_in(self.root / "trees"):
                 if placed.lstat().st_ino == wrong:
-                    placed.unlink()
+                    disk.unlink(placed)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..core.digest import File, Tree
 from ..errors import IntegrityError
+from . import disk
 from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
 from .local import LocalStore
@@ -26,7 +27,7 @@ class StoreDelivery:
 
     def copy(self, path: str, source: Path) -> None:
         draft, before = self._scratch / "arriving", self._done
-        draft.unlink(missing_ok=True)
+        disk.unlink(draft)
         sums = copy_summed(source, draft, self._watched)
         if self._done == before:  # it came all at once
             self.moved(sums.size)
@@ -38,10 +39,8 @@ class StoreDelivery:
 
     def link(self, path: str, source: Path) -> None:
         draft = self._scratch / "arriving"
-        draft.unlink(missing_ok=True)
-        try:
-            os.link(source.resolve(), draft)
-        except OSError:  # another file system, or one that knows no links
+        disk.unlink(draft)
+        if not disk.share(source.resolve(), draft):
             self.copy(path, source)
             return
         sums = sums_of(draft)
@@ -51,10 +50,10 @@ class StoreDelivery:
     def part(self, file: File) -> Path:
         """Held by this process alone; another that wants the same collects its own."""
         folder = self._store.root / "partial"
-        folder.mkdir(exist_ok=True)
+        disk.make_folder(folder)
         path = folder / f"{file.digest}.part"
         while True:
-            handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+            handle = disk.handle(path)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if os.fstat(handle).st_ino == path.stat().st_ino:
@@ -69,13 +68,13 @@ class StoreDelivery:
 
     def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
         mine = self._scratch / f"{part.name}.whole"  # from here on nobody else sees it by name
-        part.rename(mine)
+        disk.rename(part, mine)
         if part in self._held:
             os.close(self._held.pop(part))
         try:
             self._accept(path, mine, sums or sums_of(mine))
         finally:
-            mine.unlink(missing_ok=True)
+            disk.unlink(mine)
 
     def close(self) -> None:
         """Let go of files that were being collected; what came of them stays for the next try."""

@@ -1,23 +1,74 @@
-"""The few file operations that the rest of the store is made of. Each is whole or absent."""
+"""The few file operations that the rest is made of. Each is whole or absent, and what is absent
+after a loss of power is what was written last."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
-import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
-FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
+from ..errors import StoreError
+from .system import system
+from .waiting import pid_lives
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
+
+PIECE = 4 << 20
+NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
+"""What file systems say that know no links, or none there."""
 
 
-def fsync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of a call that knows a file by its number names it all the same."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+@contextmanager
+def unless_read_only() -> Iterator[None]:
+    """Do it where something can be written: who only reads needs none of it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+
+
+# -- contents
+
+
+@contextmanager
+def writing(path: Path, mode: str = "wb") -> Iterator[FileIO]:
+    """A file to `write` to."""
+    with _named(path), system().open(path, mode) as file:
+        yield file
+
+
+def write(file: FileIO, content: Buffer) -> None:
+    """All of it: a call may take less than it was given."""
+    left = memoryview(content).cast("B")
+    while left:
+        left = left[file.write(left) :]
+
+
+def write_text(path: Path, text: str) -> None:
+    """For drafts: it may be torn."""
+    with writing(path) as file:
+        write(file, text.encode(errors="surrogateescape"))
+
+
+def fsync(file: FileIO) -> None:
+    with _named(Path(str(file.name))):
+        system().fsync(file.fileno())
 
 
 @contextmanager
@@ -25,78 +76,202 @@ def settling(path: Path) -> Iterator[None]:
     """Have a whole file written to the disk while it is read and hashed."""
     from concurrent.futures import ThreadPoolExecutor
 
-    with path.open("rb") as file, ThreadPoolExecutor(1) as other:
+    with FileIO(path) as file, ThreadPoolExecutor(1) as other:
         settled = other.submit(fsync, file)
         yield
         settled.result()
 
 
+def copy_durably(source: Path, dest: Path) -> None:
+    """A read-only copy of a file, under a name that nothing has. Raises FileExistsError."""
+    with FileIO(source) as reader, writing(dest, "xb") as writer:
+        while piece := reader.read(PIECE):
+            write(writer, piece)
+        fsync(writer)
+    make_read_only(dest)
+
+
+def truncate(path: Path, size: int) -> None:
+    system().truncate(path, size)
+
+
+def clone(source: Path, dest: Path) -> bool:
+    """Copy a file without copying its bytes, where the file system can."""
+    return system().clone(source, dest)
+
+
+def handle(path: Path, flags: int = os.O_CREAT | os.O_RDWR) -> int:
+    """A file of no content that matters, to be locked or to be printed to."""
+    return system().handle(path, flags, 0o600)
+
+
+# -- names
+
+
 def fsync_folder(folder: Path) -> None:
     """Make names in a folder durable: a rename may be lost with the power otherwise."""
-    handle = os.open(folder, os.O_RDONLY)
+    number = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        with _named(folder):
+            system().fsync(number)
     finally:
-        os.close(handle)
+        os.close(number)
+
+
+def rename(source: Path, dest: Path) -> None:
+    """What had the name is replaced at once."""
+    system().rename(source, dest)
+
+
+def rename_folder(source: Path, dest: Path) -> bool:
+    """Unless there is one of that name, which has something in it. Says whether it was done."""
+    try:
+        system().rename(source, dest)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        return False
+    return True
 
 
 def link(source: Path, dest: Path) -> None:
     """Give a whole file its final name. Raises FileExistsError when another was first."""
     try:
-        os.link(source, dest)
+        system().link(source, dest)
     except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS):
+        if error.errno not in NO_LINKS:
             raise
         # A file system without hard links: claim the name, then move over our own claim.
-        os.close(os.open(dest, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        source.rename(dest)
-
-
-def write_once(path: Path, text: str, draft: Path) -> bool:
-    """Write `path` by way of `draft`, unless it is there already. Says whether it was written."""
-    with draft.open("wb") as file:
-        file.write(text.encode())
-        fsync(file)
-    draft.chmod(0o444)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        link(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink(missing_ok=True)
-    fsync_folder(path.parent)
-    return True
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Put a new whole text in the place of an old one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(text)
-    draft.replace(path)
-
-
-def clone(source: Path, dest: Path) -> bool:
-    """Copy a file without copying its bytes, where the file system can (btrfs, xfs, APFS)."""
-    if sys.platform == "darwin":
-        libc = ctypes.CDLL(None, use_errno=True)
-        return bool(libc.clonefile(os.fsencode(source), os.fsencode(dest), 0) == 0)
-    if sys.platform != "linux":
-        return False
-    import fcntl
-
-    with source.open("rb") as reader, dest.open("wb") as writer:
+        os.close(handle(dest, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
         try:
-            fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
+            rename(source, dest)
         except OSError:
-            return False
+            unlink(dest)
+            raise
+
+
+def share(source: Path, dest: Path) -> bool:
+    """Give a file one more name, if its file system can. Raises FileExistsError."""
+    try:
+        system().link(source, dest)
+    except OSError as error:
+        if error.errno not in (*NO_LINKS, errno.EXDEV):
+            raise
+        return False
     return True
+
+
+def symlink(shown: Path | str, path: Path) -> None:
+    try:
+        system().symlink(str(shown), path)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        raise StoreError(
+            f"{path.parent} is on a file system that has no symbolic links",
+            hint="set CORTEX_HOME to a folder on one that has: ext4, xfs, btrfs, zfs or APFS",
+        ) from error
+
+
+def unlink(path: Path) -> None:
+    """A file or link that may be gone already."""
+    with suppress(FileNotFoundError):
+        system().unlink(path)
+
+
+def make_folder(path: Path) -> None:
+    """With those above it; each is durable, so that nothing in it is lost by its name alone."""
+    try:
+        system().mkdir(path)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        return
+    except FileNotFoundError:
+        make_folder(path.parent)
+        make_folder(path)
+        return
+    fsync_folder(path.parent)
+
+
+def make_passing_folder(path: Path) -> None:
+    """In a folder for work in progress; with those above it."""
+    try:
+        system().mkdir(path)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    except FileNotFoundError:
+        make_passing_folder(path.parent)
+        make_passing_folder(path)
+
+
+def make_read_only(path: Path) -> None:
+    system().chmod(path, 0o444)
 
 
 def remove(path: Path) -> None:
     """Remove a file, a link or a folder of our own, read-only ones too."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        system().remove_tree(path)
     else:
-        path.unlink(missing_ok=True)
+        unlink(path)
+
+
+def remove_empty(folder: Path) -> None:
+    system().rmdir(folder)
+
+
+# -- whole texts
+
+
+def write_once(path: Path, text: str, draft: Path, *, replace: bool = False) -> bool:
+    """Write `path` by way of `draft`, unless it is there already. Says whether it was written."""
+    try:
+        with writing(draft) as file:
+            write(file, text.encode())
+            fsync(file)
+        make_read_only(draft)
+        make_folder(path.parent)
+        if replace:
+            rename(draft, path)
+        else:
+            try:
+                link(draft, path)
+            except FileExistsError:
+                return False
+    finally:
+        unlink(draft)
+    fsync_folder(path.parent)
+    return True
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Put a new whole text in the place of an old one; after a loss of power it is one of both."""
+    make_folder(path.parent)
+    draft = draft_of(path)
+    try:
+        with writing(draft) as file:
+            write(file, text.encode(errors="surrogateescape"))
+            fsync(file)
+        rename(draft, path)
+    finally:
+        unlink(draft)
+
+
+def draft_of(path: Path) -> Path:
+    """Where this process makes what will have the name `path`."""
+    return path.with_name(f".{path.name}.{os.getpid()}")
+
+
+def sweep_drafts(folder: Path, name: str = "*") -> None:
+    """Remove what processes that are gone would have called `name` in a folder."""
+    for path in sorted(folder.glob(f".{name}.*")):
+        if is_left(path) and not path.is_dir():
+            unlink(path)
+
+
+def is_left(draft: Path) -> bool:
+    """Whether the process is gone that made what has a name like `draft_of` gives."""
+    pid = draft.name.rpartition(".")[2]
+    return pid.isdigit() and not pid_lives(int(pid))

@@ -24,20 +24,20 @@ def free_folders(store: LocalStore, folders: Mapping[Digest, Iterable[Digest]]) 
         for name, shown in folders.items():
             gone = folder / name
             with store.unlinking(shown), suppress(FileNotFoundError):
-                (store.root / "trees" / name).rename(gone)  # at once, as far as anyone can see
+                disk.rename(store.root / "trees" / name, gone)  # at once, as far as anyone can see
                 disk.remove(gone)
 
 
 def free_files(store: LocalStore, digests: Iterable[Digest]) -> None:
     for digest in digests:
         store.forget(digest)
-        store.blob(digest).unlink(missing_ok=True)
+        disk.unlink(store.blob(digest))
 
 
 def forget_traces(store: LocalStore, keys: Iterable[StepKey]) -> None:
     """Let go of records; what they say was made would have to be made again."""
     for key in keys:
-        store.trace_path(key).unlink(missing_ok=True)
+        disk.unlink(store.trace_path(key))
 
 
 def remove_debris(paths: Iterable[Path]) -> None:

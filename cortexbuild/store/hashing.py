@@ -16,6 +16,7 @@ from typing import NamedTuple
 import xxhash
 
 from ..core.digest import Digest
+from . import disk
 
 CHUNK = 4 << 20
 NEAR = 1 << 20
@@ -63,10 +64,10 @@ def xxh3_of(path: Path) -> str:
 def write_summed(chunks: Iterable[bytes | memoryview], path: Path) -> Sums:
     """Write a file, and hash what is written."""
     summing = Summing()
-    with path.open("wb") as writer:
+    with disk.writing(path) as writer:
         for chunk in chunks:
             summing.update(chunk)
-            writer.write(chunk)
+            disk.write(writer, chunk)
     return summing.sums()
 
 

@@ -18,7 +18,7 @@ def settled(path: Path) -> Sums:
     if path.is_symlink():
         source, draft = path.resolve(), path.with_name(f"{path.name}.copy")
         sums = copy_summed(source, draft)
-        draft.replace(path)
+        disk.rename(draft, path)
         return sums
     before = path.stat()
     with disk.settling(path):

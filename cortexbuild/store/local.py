@@ -20,14 +20,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
-from ..core.digest import Digest, Tree
+from ..core.digest import Digest, File, Tree
 from ..core.step import Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
 from . import disk
 from .blobs import Blobs, files_in
+from .hashing import sums_of
 from .index import Index
 from .traces import trace_from_text, trace_to_text
 
@@ -41,7 +41,7 @@ class LocalStore(Blobs):
         self.root = root
         try:
             for name in ("cas/sha256", "ac/v1", "trees", "tmp", "locks", "runs", "roots"):
-                (root / name).mkdir(parents=True, exist_ok=True)
+                disk.make_folder(root / name)
             _check_layout(root)
         except OSError as error:
             raise StoreError(
@@ -59,15 +59,22 @@ class LocalStore(Blobs):
         return self.root / "trees" / tree.digest
 
     def is_placed(self, tree: Tree) -> bool:
-        """Whether the folder of a tree is there, each file in it the very file in cas."""
+        """Whether the folder of a tree is there, each file in it the very file in cas; or, where
+        the file system has no links, with its content."""
         folder = self.tree_folder(tree)
         try:
-            return all(
-                (folder / file.path).stat().st_ino == self.blob(file.digest).stat().st_ino
-                for file in tree.files
-            ) and sum(1 for _ in files_in(folder)) == len(tree.files)
+            return all(self._is(folder / file.path, file) for file in tree.files) and sum(
+                1 for _ in files_in(folder)
+            ) == len(tree.files)
         except OSError:
             return False
+
+    def _is(self, path: Path, file: File) -> bool:
+        stat, blob = path.stat(), self.blob(file.digest).stat()
+        if stat.st_ino == blob.st_ino:
+            return True
+        linked = stat.st_nlink > 1 or blob.st_nlink > 1
+        return not linked and stat.st_size == file.size and sums_of(path).sha256 == file.digest
 
     def place(self, tree: Tree, scratch: Path) -> Path:
         """Make the folder of a tree, all at once; the bytes must be here."""
@@ -78,12 +85,14 @@ class LocalStore(Blobs):
         disk.remove(draft)
         for file in tree.files:
             dest = draft / file.path
-            dest.parent.mkdir(parents=True, exist_ok=True)
+            disk.make_passing_folder(dest.parent)
             self.link_out(file, dest)
         if folder.exists():  # damaged, or of a layout that changed
-            folder.rename(scratch / f"{tree.digest}.old")
-        with suppress(OSError):  # another process was first
-            draft.rename(folder)
+            disk.rename(folder, scratch / f"{tree.digest}.old")
+        for shown in {draft, *((draft / file.path).parent for file in tree.files)}:
+            disk.fsync_folder(shown)
+        disk.rename_folder(draft, folder)  # unless another process was first
+        disk.fsync_folder(folder.parent)  # before a view shows it
         if not self.is_placed(tree):
             raise StoreError(f"{folder} could not be made")
         return folder
@@ -101,7 +110,7 @@ class LocalStore(Blobs):
             found = trace_from_text(text)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, IntegrityError):
+        except (ValueError, IntegrityError, IsADirectoryError):
             self.quarantine(self.trace_path(key))
             return None
         if found.key != key:
@@ -116,16 +125,14 @@ class LocalStore(Blobs):
         One whose bytes were lost gives way: nothing stands on it any more.
         """
         path = self.trace_path(trace.key)
-        if replace and path.exists():
-            path.unlink(missing_ok=True)
         draft = scratch / f"{trace.key}.json"
         for _ in range(3):
-            written = disk.write_once(path, trace_to_text(trace), draft)
+            written = disk.write_once(path, trace_to_text(trace), draft, replace=replace)
             first = trace if written else self.read_trace(trace.key)
             if first is not None and (written or self.has_tree(first.tree)):
                 self._remember(first)
                 return first
-            path.unlink(missing_ok=True)
+            disk.unlink(path)
         raise StoreError(f"{path} cannot be written")
 
     def trace_path(self, key: StepKey) -> Path:
@@ -149,9 +156,9 @@ class LocalStore(Blobs):
 def _check_layout(root: Path) -> None:
     path = root / "store.json"
     if not path.exists():
+        tag = "Signature: 8a477f597d28d172789f06886806bc55\n"
+        disk.replace_text(root / "CACHEDIR.TAG", tag)
         disk.replace_text(path, json.dumps({"layout": LAYOUT}) + "\n")
-        tag = root / "CACHEDIR.TAG"
-        tag.write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
         return
     try:
         layout = json.loads(path.read_text())["layout"]

@@ -97,7 +97,7 @@ def keep_root(store: Path, root: Root) -> bool:
 
 
 def forget_root(store: Path, root: Root) -> None:
-    (store / "roots" / f"{root.name}.json").unlink(missing_ok=True)
+    disk.unlink(store / "roots" / f"{root.name}.json")
 
 
 def _name(project: Path) -> str:

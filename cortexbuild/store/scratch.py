@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import disk
-from .waiting import is_held
+from .waiting import is_held, pid_lives
 
 HELD = ".lock"
 
@@ -19,16 +19,18 @@ HELD = ".lock"
 def scratch(root: Path) -> Iterator[Path]:
     """A folder under `root`/tmp that is gone afterwards. `flock` dies with its process."""
     folder = root / "tmp" / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    folder.mkdir()
+    disk.make_passing_folder(folder)
     draft = folder / f"{HELD}.new"  # another process sweeps what has a lock that nobody holds
-    handle = os.open(draft, os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        draft.rename(folder / HELD)
-        yield folder
+        handle = disk.handle(draft)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            disk.rename(draft, folder / HELD)
+            yield folder
+        finally:
+            os.close(handle)
     finally:
         disk.remove(folder)
-        os.close(handle)
 
 
 def sweep(root: Path) -> int:
@@ -49,23 +51,7 @@ def _is_held(folder: Path) -> bool:
         return is_held(folder / HELD)
     except FileNotFoundError:
         # Made a moment ago, and about to be locked; or debris from before the lock.
-        return folder.exists() and _pid_lives(folder.name)
+        pid = folder.name.partition("-")[0]
+        return folder.exists() and pid.isdigit() and pid_lives(int(pid))
     except NotADirectoryError:
         return False
-
-
-def _pid_lives(name: str) -> bool:
-    pid = name.partition("-")[0]
-    if not pid.isdigit():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    try:  # one that ended, and whose parent has not yet asked how
-        state = Path("/proc", pid, "stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return True
-    return state not in ("Z", "X")

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import disk
 from .waiting import acquire
 
 
@@ -23,7 +24,7 @@ def step_lock(
     Raises BusyError when it is not obtained within `patience` seconds.
     """
     path = root / "locks" / f"{key}.lock"
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    handle = disk.handle(path)
     try:
         acquire(
             handle, fcntl.LOCK_EX, patience,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from . import disk
 from .waiting import acquire, is_held
 
 
@@ -30,7 +31,7 @@ def store_lock(
 
     Raises BusyError when it is not obtained within `patience` seconds.
     """
-    handle = os.open(root / "locks" / "store.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    handle = disk.handle(root / "locks" / "store.lock")
     try:
         acquire(
             handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, patience,
@@ -74,9 +75,9 @@ def holders(root: Path) -> list[str]:
 @contextmanager
 def _signed(root: Path, command: str) -> Iterator[None]:
     folder = root / "locks" / "holders"
-    folder.mkdir(exist_ok=True)
+    disk.make_folder(folder)
     path = folder / f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
-    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    handle = disk.handle(path)
     try:
         with _door(root) as door:
             fcntl.flock(door, fcntl.LOCK_SH)
@@ -86,13 +87,13 @@ def _signed(root: Path, command: str) -> Iterator[None]:
             os.pwrite(handle, json.dumps(holder).encode(), 0)
         yield
     finally:
-        path.unlink(missing_ok=True)
+        disk.unlink(path)
         os.close(handle)
 
 
 @contextmanager
 def _door(root: Path) -> Iterator[int]:
-    handle = os.open(root / "locks" / "door.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    handle = disk.handle(root / "locks" / "door.lock")
     try:
         yield handle
     finally:
@@ -106,4 +107,4 @@ def _others(root: Path) -> str:
 def _sweep(root: Path) -> None:
     """Who is alone signs after this, and everyone else after that: what is here is of the dead."""
     for path in (root / "locks" / "holders").glob("*"):
-        path.unlink(missing_ok=True)
+        disk.unlink(path)

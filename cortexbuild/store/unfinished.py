@@ -45,16 +45,16 @@ class Unfinished:
     @contextmanager
     def create(self, name: str) -> Iterator[Writable]:
         assert name == Path(name).name, "files of an output that is written so have no folders"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        disk.make_folder(self._folder)
         path, draft = self._folder / name, self.scratch / f"{name}.draft"
         try:
-            with draft.open("xb", buffering=0) as file:
+            with disk.writing(draft, "xb") as file:
                 hashed = _Hashed(file)
                 yield hashed
                 disk.fsync(file)
-            draft.rename(path)
+            disk.rename(draft, path)
         finally:
-            draft.unlink(missing_ok=True)
+            disk.unlink(draft)
         sums = hashed.sums()
         disk.replace_text(self._folder / f"{name}{NOTE}", json.dumps(sums._asdict()))
         self._made[name] = sums
@@ -84,10 +84,8 @@ class _Hashed:
         self._file, self._summing = file, Summing()
 
     def write(self, content: Buffer) -> None:
-        left = memoryview(content).cast("B")
-        self._summing.update(left)
-        while left:
-            left = left[self._file.write(left) :]
+        self._summing.update(memoryview(content).cast("B"))
+        disk.write(self._file, content)
 
     def sums(self) -> Sums:
         return self._summing.sums()

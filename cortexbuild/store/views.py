@@ -69,9 +69,17 @@ class HomeViews:
         path = self._home / view
         if not path.is_symlink() or not self._is_ours(path):
             return False
-        path.unlink()
-        beside(path).unlink(missing_ok=True)
+        disk.unlink(path)
+        disk.unlink(beside(path))
         return True
+
+    def sweep(self) -> None:
+        """Remove what killed processes left beside the views."""
+        for folder in sorted(self._home.glob("*_models")):
+            disk.sweep_drafts(folder, "*.provenance.json")
+            for path in sorted(folder.glob(".*.*")):
+                if disk.is_left(path) and self._is_ours(path):  # one that never got its name
+                    disk.unlink(path)
 
     def check_ours(self, target: str, format_: str) -> None:
         """Raises StoreError where the name is taken by something that we did not make."""
@@ -90,11 +98,14 @@ class HomeViews:
         if format_ == "gguf":
             shown = shown / tree.files[0].path
         path = self.path(target, format_)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(os.path.relpath(shown, path.parent))
-        draft.replace(path)
+        disk.make_folder(path.parent)
+        draft = disk.draft_of(path)
+        disk.unlink(draft)
+        try:
+            disk.symlink(os.path.relpath(shown, path.parent), draft)
+            disk.rename(draft, path)
+        finally:
+            disk.unlink(draft)
 
 
 def beside(view: Path) -> Path:

@@ -48,3 +48,18 @@ def is_held(path: Path) -> bool:
     finally:
         os.close(handle)
     return False
+
+
+def pid_lives(pid: int) -> bool:
+    """Whether there is such a process on this machine."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    try:  # one that ended, and whose parent has not yet asked how
+        state = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return True
+    return state not in ("Z", "X")
