@@ -50,7 +50,9 @@ def local_files(path: Path) -> LocalFiles:
 def read_bytes(files: Files, path: str, limit: int) -> bytes:
     """The first `limit` bytes of a file, or all of it."""
     with files.open(path) as stream:
-        return stream.read(limit)
+        return stream.read(
+            min(limit, files.sizes[path])
+        )  # room for all that is asked is made first
 
 
 def read_object(files: Files, path: str) -> dict[str, Any] | None:
