@@ -6,12 +6,14 @@ raises is a defect, and so is taking memory or time that the bytes do not explai
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -182,11 +184,18 @@ def read_listing(data: bytes) -> object:
     return list(parse_listing(data))
 
 
+@cache
+def store_of_tests() -> LocalStore:
+    """One for all examples: making a store takes longer than reading a hundred bundles."""
+    folder = tempfile.TemporaryDirectory(dir=SHARED if SHARED.is_dir() else None)
+    store = LocalStore(Path(folder.name))
+    atexit.register(lambda: (store.close(), folder.cleanup()))
+    return store
+
+
 def read_bundle(data: bytes) -> object:
     with folder_of({"set.tar": data}) as folder:
-        store = LocalStore(folder / "store")
-        with closing(store):
-            return bring_in(folder / "set.tar", store, TRUSTED, lambda _: None)
+        return bring_in(folder / "set.tar", store_of_tests(), TRUSTED, lambda _: None)
 
 
 READERS: Mapping[str, Reader] = {
