@@ -22,15 +22,38 @@ from collections.abc import Mapping
 from .redaction import redacted
 
 
+def shown(text: str) -> str:
+    """A name out of a foreign file as it may stand in a message: short, and on one line."""
+    short = text if len(text) <= 80 else text[:77] + "..."
+    return "`" + short.encode("unicode_escape").decode() + "`"
+
+
+def brief(text: str) -> str:
+    """What somebody wrote, as much of it as a message can have."""
+    return text if len(text) <= 200 else text[:197] + "..."
+
+
+_UNSEEN = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029,
+           *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))  # fmt: skip
+_ESCAPED = {code: chr(code).encode("unicode_escape").decode() for code in _UNSEEN}
+
+
+def plain(text: str) -> str:
+    """Foreign text as a terminal may have it: what would move its cursor, set its title, answer
+    in the user's name or turn the direction of the line around is written as Python writes it. So
+    is half of a letter, which no output takes."""
+    return text if text.isprintable() else text.translate(_ESCAPED)
+
+
 class CortexError(Exception):
     """Anything a person can act on. `hint` says what to do, the message what is wrong; neither
-    shows a credential."""
+    shows a credential, and what they tell of a foreign file is no more than text."""
 
     exit_code = 1
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(redacted(message))
-        self.hint = redacted(hint)
+        super().__init__(redacted(plain(message)))
+        self.hint = redacted(plain(hint))
 
 
 class UsageError(CortexError):

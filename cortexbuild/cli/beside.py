@@ -10,7 +10,7 @@ from typing import Any
 
 from ..app.ran import LastRun, Ran
 from ..core.lock import Lock
-from ..core.lockfile import lock_from_text, lock_to_text
+from ..core.lockfile import MOST, lock_from_text, lock_to_text
 from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
 from ..store.disk import replace_text
@@ -22,8 +22,11 @@ KEPT, LAST, RUN = ".cortex", "last.json", "run.json"
 
 
 def read_lock(root: Path) -> Lock | None:
+    path = root / LOCK
     try:
-        text = (root / LOCK).read_text()
+        if path.stat().st_size > MOST or not path.is_file():
+            raise LockError(f"{LOCK} is not a lock of cortexbuild: {path.stat().st_size} bytes")
+        text = path.read_text()
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -40,7 +43,7 @@ def read_last(root: Path) -> Mapping[str, StepKey]:
     try:
         found = json.loads((root / KEPT / LAST).read_text())
         return {str(label): StepKey(str(key)) for label, key in found.items()}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return {}
 
 
@@ -58,7 +61,7 @@ def read_run(root: Path) -> LastRun:
         return LastRun(
             str(found["at"]), {StepId(id_): _ran(row) for id_, row in found["steps"].items()}
         )
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return LastRun()
 
 

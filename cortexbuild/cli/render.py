@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Protocol
 
 from ..core.events import Event, Said, StepChanged, StepMoved
+from ..errors import plain
 from . import words
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class PlainScreen:
         self._verbose = verbose
 
     def emit(self, event: Event) -> None:
-        line = line_of(event, self._verbose)
+        line = plain(line_of(event, self._verbose))
         if line:
             print(line, file=sys.stderr, flush=True)
 
@@ -118,7 +119,7 @@ class LiveScreen:
                 self._running[event.label] = (time.monotonic(), 0, 0)
             else:
                 self._running.pop(event.label, None)
-        if line := line_of(event, self._verbose):
+        if line := plain(line_of(event, self._verbose)):
             style = "red" if line.startswith("  FAIL") else ""
             self._live.console.print(line, style=style, markup=False)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from ..errors import ManifestError
+from ..errors import ManifestError, brief
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -83,7 +83,7 @@ def _first_mistake(
     path = at + tuple(_real_path(first["loc"], text, at))
     message, hint = _words(kind, first)
     where = text.place(path)
-    name = ".".join(str(part) for part in path)
+    name = ".".join(brief(str(part)) for part in path)
     return ManifestError(f"{name}: {message}" if name else message, where=where, hint=hint)
 
 
@@ -187,4 +187,4 @@ def _kind(value: Any) -> str:
         return "a table"
     if isinstance(value, list):
         return "a list"
-    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else brief(str(value))}`"

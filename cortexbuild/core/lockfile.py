@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import IntegrityError, LockError
-from .digest import Digest, File, Tree
+from ..errors import IntegrityError, LockError, shown
+from .digest import Digest, File, Tree, canonical
 from .lock import Lock, Output, Pinned, Settled
 from .step import StepKey, ToolId
 
@@ -45,6 +45,8 @@ def lock_from_text(text: str, name: str) -> Lock:
         if len(text) > MOST:
             raise ValueError("it is too large")
         value = json.loads(text, object_pairs_hook=_no_doubles)
+        if "\\ud" in text.lower():  # half of a letter is none, and could not be written again
+            json.dumps(value, ensure_ascii=False).encode()
         version = value["lock_version"]
         if version != VERSION:
             raise LockError(
@@ -65,8 +67,11 @@ def lock_from_text(text: str, name: str) -> Lock:
         way = f"take either side and run `cortexbuild lock`: `git checkout --ours {name}`"
         where = f"{name}:{error.lineno}:{error.colno}"
         raise LockError(f"{where}: {why}", hint=way if merging else hint) from error
+    except RecursionError as error:
+        raise LockError(f"{name} is not a lock of cortexbuild: nested", hint=hint) from error
     except (KeyError, TypeError, ValueError, AttributeError, IntegrityError) as error:
-        raise LockError(f"{name} is not a lock of cortexbuild: {error}", hint=hint) from error
+        why = shown(str(error))
+        raise LockError(f"{name} is not a lock of cortexbuild: {why}", hint=hint) from error
 
 
 def _table(name: str, rows: Mapping[str, str]) -> str:
@@ -110,6 +115,7 @@ def _pinned(origin: str, entry: Mapping[str, Any]) -> Pinned:
             raise ValueError(f"a file of {origin} has no path and size")
         files.append(File(path, _digest(item["sha256"]), size))
     facts = dict(entry["facts"])
+    canonical(facts)  # a plan depends on them, and a key may: no floats, no half letters
     if not isinstance(facts.get("format"), str):
         raise ValueError(f"{origin} has no format")
     return Pinned(origin, Tree.of(files), facts, str(entry.get("commit", "")))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+from ..errors import plain
 from .adapters import base_of_adapter
 from .listing import Files, read_bytes, read_object
 from .settings import Settings, settings_of
@@ -63,8 +64,8 @@ def plain_text(found: object) -> str | None:
     """Foreign text as it may be shown and hashed: one line, Unicode, at most 200 characters."""
     if not isinstance(found, str):
         return None
-    line = found.encode(errors="replace").decode(errors="replace")
-    return " ".join(line.split())[:200] or None
+    line = found[:_LONGEST].encode(errors="replace").decode(errors="replace")
+    return plain(" ".join(line.split())[:200]) or None
 
 
 def public_name(found: object) -> str | None:
@@ -95,7 +96,7 @@ def _front_matter(files: Files) -> Mapping[str, str]:
 
 
 def _scalar(text: str) -> str:
-    bare = re.sub(r"\s+#.*", "", text).strip()
+    bare = re.sub(r"\s#.*", "", text).strip()
     return bare.strip("'\"")
 
 

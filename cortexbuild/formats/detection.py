@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from ..errors import IntegrityError
 from .adapters import adapter_in, describe_adapter
 from .cards import Card, plain_text, read_card
 from .config import context_length, experts, parameters
@@ -97,7 +98,7 @@ def _without_weights(files: Files, card: Card, name: str) -> Facts:
 
 def _safetensors(files: Files, card: Card, chosen: Weights, name: str) -> Facts:
     merged = read_safetensors(files, chosen)
-    counted = survey(merged.tensors, card.settings, tied=is_tied(card.config))
+    counted = _survey(merged.tensors, card, chosen)
     method = counted.method
     form: Format
     if method and method.method.startswith("mlx"):
@@ -117,10 +118,17 @@ def _npz(files: Files, card: Card, chosen: Weights, name: str) -> Facts:
     path = chosen.files[0]
     with files.open(path) as stream:
         arrays: Tensors = read_arrays(stream, path)
-    counted = survey(arrays, card.settings, tied=is_tied(card.config))
+    counted = _survey(arrays, card, chosen)
     warnings = () if card.has_config else ("there is no config.json beside the weights",)
     facts = _facts(name, "mlx", f"{path} is MLX's first format", card)
     return _counted(facts, counted, warnings)
+
+
+def _survey(tensors: Tensors, card: Card, chosen: Weights) -> Survey:
+    try:
+        return survey(tensors, card.settings, tied=is_tied(card.config))
+    except IntegrityError as error:  # it knows of tensors, and not of files
+        raise IntegrityError(f"{chosen.files[0]}: {error}", hint=error.hint) from error
 
 
 def _pytorch(files: Files, card: Card, chosen: Weights, name: str) -> Facts:

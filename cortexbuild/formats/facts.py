@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..core.digest import Plain
+from ..errors import plain
 
 Format = Literal[
     "gguf", "mlx", "safetensors", "pytorch", "quantized", "adapter", "incomplete", "unknown"
@@ -94,5 +95,6 @@ class Facts:
 
 
 def _unicode(text: str) -> str:
-    """File names and JSON may hold lone surrogates, which cannot be hashed."""
-    return text.encode(errors="replace").decode()
+    """File names and JSON may hold lone surrogates, which cannot be hashed, and signs that a
+    terminal obeys."""
+    return plain(text.encode(errors="replace").decode())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import IntegrityError
+from ..errors import shown as shown
 
 MAX_HEADER = 100_000_000
 """Bytes. The limit of the safetensors library; the largest GGUF vocabularies need a tenth of it."""
@@ -23,12 +24,6 @@ def refuse(
     """The error for bytes that are not what they should be. `start` are the first of them."""
     pointer = start and start == LFS_POINTER[: len(start)]
     return IntegrityError(f"{where}: {what}", hint=_FETCH_LFS if pointer else hint)
-
-
-def shown(text: str) -> str:
-    """A name out of a foreign file as it may stand in a message: short, and on one line."""
-    short = text if len(text) <= 80 else text[:77] + "..."
-    return "`" + short.encode("unicode_escape").decode() + "`"
 
 
 def parse_object(blob: bytes, where: str, *, strict: bool) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import ToolError, shown
 from .families import text_part
 from .names_rope import llama3_divisors
 
@@ -56,7 +56,17 @@ def fields_of(config: Mapping[str, Any]) -> tuple[Fields, Factors]:
     """
     kind = str(config.get("model_type"))
     if kind not in ARCHITECTURES:
-        raise ToolError(f"models of type `{kind}` are not supported", hint=_CONVERT)
+        raise ToolError(f"models of type {shown(kind)} are not supported", hint=_CONVERT)
+    try:
+        return _fields(config, kind)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        what = f"{type(error).__name__}: {shown(str(error))}"
+        raise ToolError(
+            f"config.json is not one of a {kind} ({what})", hint="fetch the model again"
+        ) from error
+
+
+def _fields(config: Mapping[str, Any], kind: str) -> tuple[Fields, Factors]:
     config, architecture = text_part(config), ARCHITECTURES[kind]
     rope = _rope(config, kind)
     head_dim = _head_dim(config)
@@ -94,8 +104,9 @@ def check_same(config: Mapping[str, Any], written: Mapping[str, Any]) -> None:
         if key == "hidden_act" and "hidden_activation" in written:
             continue  # Gemma reads the other one
         if meant is not None and not _same(meant, said):
+            config_has = shown(f"{key}: {meant}")
             raise ToolError(
-                f"config.json has `{key}: {meant}`, and a GGUF of this family means {said}",
+                f"config.json has {config_has}, and a GGUF of this family means {said}",
                 hint=_CONVERT,
             )
 
@@ -135,7 +146,7 @@ def _scaling(rope: Mapping[str, Any]) -> Iterator[tuple[str, int | float | str]]
         return
     others = ("attention_factor", "mscale", "mscale_all_dim", "extrapolation_factor")
     if kind not in ("linear", "yarn") or any(rope.get(name) is not None for name in others):
-        raise ToolError(f"rope scaling of type `{kind}` is not supported here", hint=_CONVERT)
+        raise ToolError(f"rope scaling of type {shown(str(kind))} is not supported", hint=_CONVERT)
     yield "rope.scaling.type", kind
     yield "rope.scaling.factor", float(rope["factor"])
     if kind == "yarn":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,8 @@ def local_files(path: Path) -> LocalFiles:
 def read_bytes(files: Files, path: str, limit: int) -> bytes:
     """The first `limit` bytes of a file, or all of it."""
     with files.open(path) as stream:
-        return stream.read(limit)
+        # Room for all that is asked for is made before it is known how much there is.
+        return stream.read(min(limit, files.sizes[path]))
 
 
 def read_object(files: Files, path: str) -> dict[str, Any] | None:
@@ -71,8 +73,12 @@ def _sizes_below(folder: Path) -> dict[str, int]:
             path = Path(here, name)
             relative = path.relative_to(folder).as_posix()
             try:
-                sizes[relative] = path.stat().st_size
+                found = path.stat()
             except OSError as error:
                 hint = "fetch the model again"
                 raise IntegrityError(f"{relative}: a link that leads nowhere", hint=hint) from error
+            if not stat.S_ISREG(found.st_mode):
+                what = "a pipe, a socket or a device, which has no end"
+                raise refuse(relative, what, hint="take it out of the folder")
+            sizes[relative] = found.st_size
     return sizes

@@ -21,6 +21,8 @@ from .safetensors import TensorInfo, read_header
 
 FLOATS = ("BF16", "F16", "F32")
 
+_NAME = re.compile(r"[\w.-]{1,1000}")
+
 _PEFT_PREFIX = "base_model.model."
 _PLAIN_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
 """PEFT's `init_lora_weights` that leave the weights of the base as they were. The others begin by
@@ -40,6 +42,9 @@ _REFUSED: Mapping[str, str] = {
     "monteclora_config": "MonteCLoRA",
 }
 """Settings of PEFT's LoraConfig whose result is no sum of weight and B @ A."""
+
+_LARGEST = 1e6
+"""Of a scale; trained ones are between a hundredth and some hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +115,11 @@ def _peft(
         module = module.removeprefix(_PEFT_PREFIX)
         rank = _of_pattern(config.get("rank_pattern"), module, config.get("r"))
         alpha = _of_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha"))
-        if rank != down.shape[0]:
-            raise ToolError(f"{shown(down.name)} is of rank {down.shape[0]}, and not of {rank}")
-        scale = _number(alpha, "lora_alpha") / (
-            math.sqrt(rank) if config.get("use_rslora") else rank
-        )
+        if not down.shape or not down.shape[0] or rank != down.shape[0]:
+            of = down.shape[0] if down.shape else "none"
+            raise ToolError(f"{shown(down.name)} is of rank {of}, and not of {shown(str(rank))}")
+        divisor = math.sqrt(down.shape[0]) if config.get("use_rslora") else down.shape[0]
+        scale = _number(alpha, "lora_alpha") / divisor
         transposed = bool(config.get("fan_in_fan_out"))
         found.append(Delta(f"{module}.weight", file, down, up, scale, transposed=transposed))
     return found
@@ -125,7 +130,7 @@ def _mlx(
 ) -> Sequence[Delta]:
     kind = str(config.get("fine_tune_type", "lora"))
     if kind != "lora":
-        raise _refused({"dora": "DoRA", "full": "a whole fine-tuned model"}.get(kind, kind))
+        raise _refused({"dora": "DoRA", "full": "a whole fine-tuned model"}.get(kind, shown(kind)))
     settings = config.get("lora_parameters")
     scale = _number(settings.get("scale") if isinstance(settings, dict) else None, "scale")
     pairs = _pairs(tensors, ".lora_a", ".lora_b")
@@ -137,14 +142,15 @@ def _mlx(
 
 def _refuse_peft(config: Mapping[str, Any]) -> None:
     if config["peft_type"] != "LORA":
-        raise _refused(str(config["peft_type"]))
+        raise _refused(shown(str(config["peft_type"])))
     for setting, what in _REFUSED.items():
         if config.get(setting):
             raise _refused(what)
     if (bias := config.get("bias", "none")) != "none":
-        raise _refused(f"trained biases (`bias: {bias}`)")
+        raise _refused(f"trained biases ({shown(f'bias: {bias}')})")
     if (start := config.get("init_lora_weights", True)) not in _PLAIN_STARTS:
-        raise _refused(f"LoRA that changed its base first (`init_lora_weights: {start}`)")
+        said = shown(f"init_lora_weights: {start}")
+        raise _refused(f"LoRA that changed its base first ({said})")
 
 
 def _pairs(
@@ -169,16 +175,27 @@ def _pairs(
 
 
 def _of_pattern(patterns: object, module: str, otherwise: object) -> Any:
-    """The value for a module, as PEFT finds it (`peft.utils.other.get_pattern_key`)."""
+    """The value for a module, as PEFT finds it (`peft.utils.other.get_pattern_key`).
+
+    PEFT takes the keys for regular expressions, and one of a stranger's may run for ever: here
+    they are names, or the ends of names.
+    """
     table = patterns if isinstance(patterns, dict) else {}
-    keys = (key for key in table if re.match(rf"(.*\.)?({key})$", module))
+    for key in table:
+        if not _NAME.fullmatch(key):
+            raise ToolError(
+                f"the pattern {shown(key)} in adapter_config.json is more than a name",
+                hint="name each module by itself, or merge it with the library that trained it",
+            )
+    keys = (key for key in table if module == key or module.endswith(f".{key}"))
     return table.get(next(keys, None), otherwise)
 
 
 def _number(value: object, name: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    found = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not abs(found) <= _LARGEST:
         raise ToolError(f"adapter_config.json says no number for `{name}`")
-    return value
+    return float(found)
 
 
 def _refused(what: str) -> ToolError:

@@ -6,6 +6,7 @@ An .npz is a zip of .npy files: https://numpy.org/doc/stable/reference/generated
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -36,6 +37,16 @@ _DTYPES = {
 """numpy's names, in those of safetensors."""
 
 
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""As numpy writes them. LZMA would take as much memory as it says it needs."""
+
+_DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError,
+    OSError, OverflowError, LookupError, struct.error,
+)  # fmt: skip
+"""What zipfile raises for bytes that are no zip; the last five, when its offsets lead astray."""
+
+
 @dataclass(frozen=True, slots=True)
 class Array:
     dtype: str
@@ -46,16 +57,25 @@ def read_arrays(stream: BinaryIO, where: str) -> dict[str, Array]:
     """Arrays by name. Raises IntegrityError for anything that is not such a file."""
     try:
         with zipfile.ZipFile(stream) as archive:
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            if len(names) > _MOST_ARRAYS:
-                raise refuse(where, f"{len(names)} arrays; at most {_MOST_ARRAYS} are allowed")
-            return {name.removesuffix(".npy"): _array(archive, name, where) for name in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise refuse(where, f"not an .npz file: {error}") from error
+            found = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+            if len(found) > _MOST_ARRAYS:
+                raise refuse(where, f"{len(found)} arrays; at most {_MOST_ARRAYS} are allowed")
+            arrays: dict[str, Array] = {}
+            for info in found:
+                name = info.filename.removesuffix(".npy")
+                if name in arrays:
+                    raise refuse(where, f"{shown(name)} is in it twice")
+                arrays[name] = _array(archive, info, where)
+            return arrays
+    except _DAMAGED as error:
+        raise refuse(where, f"not an .npz file: {shown(str(error))}") from error
 
 
-def _array(archive: zipfile.ZipFile, name: str, where: str) -> Array:
-    with archive.open(name) as entry:
+def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str) -> Array:
+    name = info.filename
+    if info.compress_type not in _PACKED:
+        raise refuse(where, f"{shown(name)} is packed in a way that no .npz file is")
+    with archive.open(info) as entry:
         # numpy believes the header's own length, up to 4 GB; a zip can promise that in a few bytes.
         start = io.BytesIO(entry.read(_LONGEST_HEADER))
     try:

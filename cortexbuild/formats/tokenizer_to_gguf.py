@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ToolError
-from .foreign import parse_object
+from .foreign import MAX_HEADER, parse_object, refuse, shown
 from .tokenizer_fields import TokenType
 from .tokenizer_tables import name_of_words, steps_of
 
@@ -54,10 +54,21 @@ def read_vocabulary(folder: Path, size: int) -> Vocabulary:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise ToolError("there is no tokenizer.json in this model", hint=_CONVERT)
+    if path.stat().st_size > MAX_HEADER:
+        raise refuse(path.name, "too large for a tokenizer")
     found = parse_object(path.read_bytes(), path.name, strict=False)
+    try:
+        return _vocabulary(found, size)
+    except (KeyError, TypeError, ValueError, AttributeError, LookupError) as error:
+        what = f"{type(error).__name__}: {shown(str(error))}"
+        raise refuse(path.name, f"not as the library `tokenizers` writes it ({what})") from error
+
+
+def _vocabulary(found: Mapping[str, Any], size: int) -> Vocabulary:
     model = found.get("model", {})
     if model.get("type", "BPE") != "BPE" or not model.get("vocab"):
-        raise ToolError(f"a tokenizer of type {model.get('type')} is not supported", hint=_CONVERT)
+        kind = shown(str(model.get("type")))
+        raise ToolError(f"a tokenizer of type {kind} is not supported", hint=_CONVERT)
     if model.get("byte_fallback") or _spaces(found) is not None:
         return _sentence_pieces(found, size)
     return _byte_level(found, size)
@@ -117,7 +128,7 @@ def _tokens(found: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
         named.append((text, added["id"], kind))
     for token, number, kind in named:
         if not 0 <= number < size:
-            raise ToolError(f"the token {token!r} has number {number}, of {size} embeddings")
+            raise ToolError(f"the token {shown(token)} has number {number}, of {size} embeddings")
         tokens[number], types[number] = token, kind
     if len(set(tokens)) < size:
         raise ToolError("two tokens of this tokenizer have the same text", hint=_CONVERT)

@@ -13,6 +13,10 @@ from typing import BinaryIO, cast
 from ..errors import IntegrityError, ToolError
 from ..store.hashing import CHUNK
 
+DAMAGED = (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError)
+"""What tarfile raises for bytes that are no tar: the last three for the numbers and names of
+extended headers."""
+
 HEX = set("0123456789abcdef")
 ZSTD = b"\x28\xb5\x2f\xfd"
 """How a zstd frame begins (RFC 8878)."""
@@ -71,8 +75,8 @@ def writing(path: Path, *, compressed: bool) -> Iterator[tarfile.TarFile]:
 
 @contextmanager
 def reading(path: Path) -> Iterator[tarfile.TarFile]:
-    """A tar that is read from its beginning to its end. Raises tarfile.TarError for what is none,
-    now or while it is read."""
+    """A tar that is read from its beginning to its end. Raises one of DAMAGED for what is none, now
+    or while it is read."""
     with path.open("rb") as file:
         compressed = file.read(len(ZSTD)) == ZSTD
         file.seek(0)

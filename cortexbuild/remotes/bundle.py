@@ -21,13 +21,13 @@ from typing import IO, cast
 from ..core.digest import Digest, File
 from ..core.remote import Moved
 from ..core.step import StepKey, Trace
-from ..errors import IntegrityError, StoreError
+from ..errors import IntegrityError, StoreError, shown
 from ..store import disk
 from ..store.hashing import CHUNK, Summing
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.traces import MOST, trace_to_text
-from .archive import member_of, name_of, reading, writing
+from .archive import DAMAGED, member_of, name_of, reading, writing
 from .signing import SigningKey, is_signed, signed
 from .tiers import weigh
 
@@ -93,8 +93,9 @@ def bring_in(path: Path, store: LocalStore, trusted: Mapping[str, bytes], moved:
                 raise IntegrityError("it ends before its end")
             for trace in arrived.traces:
                 store.keep_trace(trace, folder)
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise IntegrityError(f"{path} is no bundle, or is damaged: {error}") from error
+    except (OSError, *DAMAGED) as error:
+        why = shown(str(error))
+        raise IntegrityError(f"{path} is no bundle, or is damaged: {why}") from error
     except IntegrityError as error:
         raise IntegrityError(f"{path}: {error}", hint=error.hint) from error
     return Bundled(len(arrived.traces), arrived.contents, arrived.size)

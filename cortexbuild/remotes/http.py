@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse, Retry, Timeout
 from ..core.address import Address
 from ..core.ahead import ask_ahead
 from ..core.remote import Area, Moved, Pieces, RemoteObject
-from ..errors import RemoteError
+from ..errors import RemoteError, shown
 from .answers import refused, told
 from .credentials import credentials, open_pool, variable
 from .listing import LONGEST, parse_listing
@@ -63,10 +63,10 @@ class HttpRemote:
         if answer.status in (404, 410):
             return None
         self._check("HEAD", url, answer, 200)
-        size = answer.headers.get("Content-Length", "")
-        if not size.isdecimal():
+        size = _number(answer.headers.get("Content-Length", ""))
+        if size is None:
             raise RemoteError(f"HEAD {url}: the server does not say how large it is")
-        return int(size)
+        return size
 
     def read(self, area: Area, name: str, start: int = 0) -> Pieces | None:
         url = self._at(area, name)
@@ -184,16 +184,23 @@ def _pieces(url: str, answer: BaseHTTPResponse, skip: int) -> Pieces:
 
 def _check_range(url: str, answer: BaseHTTPResponse, start: int) -> None:
     said = answer.headers.get("Content-Range", "")
-    found = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", said)
+    found = re.fullmatch(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", said, re.ASCII)
     if found is None or (int(found[1]), int(found[2]) + 1) != (start, int(found[3])):
         answer.close()
-        raise RemoteError(f"GET {url}: asked for bytes from {start} on, the answer is `{said}`")
+        raise RemoteError(
+            f"GET {url}: asked for bytes from {start} on, the answer is {shown(said)}"
+        )
+
+
+def _number(said: str) -> int | None:
+    """In a header; Python reads no more than 4300 digits, and a server may send them."""
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else None
 
 
 def _leave(answer: BaseHTTPResponse) -> None:
     """Without what it says: short is read, so that the connection can be used again."""
-    length = answer.headers.get("Content-Length", "")
-    if length.isdecimal() and int(length) <= SHORT:
+    length = _number(answer.headers.get("Content-Length", ""))
+    if length is not None and length <= SHORT:
         answer.drain_conn()
     else:
         answer.close()

@@ -23,6 +23,8 @@ NO_LIST = ("AccessDenied", "storage.objects.list", "AuthorizationPermissionMisma
 NOBODY = ("ExpiredToken", "InvalidToken", "TokenRefreshRequired")
 ASKED_WHO = ("169.254.169.254", "169.254.170.2", "metadata.google.internal")
 """Where a machine in a cloud learns who it is; elsewhere nobody answers."""
+LONGEST = 1 << 14
+"""Characters of what a server says that are looked at."""
 
 
 @contextmanager
@@ -46,7 +48,7 @@ def _explained(address: Address, key: str, error: Exception) -> RemoteError:
 
     where = f"{address.url}/{key}" if key else address.url
     # addresses may carry what is secret in their query, as those of Azure do
-    text = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", str(error))
+    text = re.sub(r"(https?://[^\s?]+)\?\S*", r"\1", str(error)[:LONGEST])
     said, _, inside = text.partition("\n\nDebug source:")
     if any(word in said for word in NO_BUCKET) or (
         isinstance(error, FileNotFoundError) and not key

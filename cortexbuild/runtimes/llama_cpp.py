@@ -13,6 +13,7 @@ from .llama_library import GgufFile, gguf_file
 from .prompting import prompt_of
 from .sampling import choose
 from .stopping import until_stop
+from .templates import render
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,22 +102,15 @@ class GgufModel:
             raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
 
     def chat(self, message: str) -> str | None:
-        from jinja2 import TemplateError
-        from llama_cpp.llama_chat_format import Jinja2ChatFormatter
-
         file = self._file
         template = file.api.llama_model_chat_template(file.model, None)
         if not template:
             return None
-        write = Jinja2ChatFormatter(
-            template=template.decode(),
-            bos_token=file.text(file.api.llama_vocab_bos(file.vocabulary)),
-            eos_token=file.text(file.api.llama_vocab_eos(file.vocabulary)),
-        )
-        try:
-            return str(write(messages=[{"role": "user", "content": message}]).prompt)
-        except (ValueError, TemplateError) as error:  # it may refuse what it is given
-            raise ToolError(f"the model's chat template refuses this: {error}") from error
+        tokens = {
+            "bos_token": file.text(file.api.llama_vocab_bos(file.vocabulary)),
+            "eos_token": file.text(file.api.llama_vocab_eos(file.vocabulary)),
+        }
+        return render(template.decode(errors="replace"), message, tokens)
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core.ports import LoadedModel, Sampling
 from ..errors import ToolError
+from .templates import render
 
 
 def prompt_of(model: LoadedModel, prompt: str, sampling: Sampling) -> list[int]:
@@ -26,11 +27,8 @@ def templated(tokenizer: Any, message: str) -> str | None:
     """A message of the user in a Hugging Face tokenizer's template; None without one."""
     if not getattr(tokenizer, "chat_template", None):
         return None
-    said = [{"role": "user", "content": message}]
-    from jinja2 import TemplateError  # transformers needs it for templates, too
-
     try:
-        text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
-    except TemplateError as error:
-        raise ToolError(f"the model's chat template refuses this: {error}") from error
-    return str(text)
+        template = tokenizer.get_chat_template()
+    except ValueError as error:  # it has several, and none is the usual one
+        raise ToolError(f"the model's chat template cannot be chosen: {error}") from error
+    return render(template, message, tokenizer.special_tokens_map)

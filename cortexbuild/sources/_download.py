@@ -9,8 +9,8 @@ from typing import Any, BinaryIO, TypeAlias, cast
 
 from ..core.digest import File
 from ..core.ports import Delivery
-from ..errors import RemoteError
-from ._network import network_errors
+from ..errors import IntegrityError, RemoteError
+from ._network import length_of, network_errors
 
 TRIES = 6
 LONGEST_WAIT = 60.0
@@ -49,7 +49,7 @@ def _collect(
         if have > file.size:  # of another life; begin again
             stream.truncate(0)
             have = stream.seek(0)
-        watched = _Watched(stream, delivery)
+        watched = _Watched(stream, delivery, file)
         try:
             http_get(
                 url, cast(BinaryIO, watched), resume_size=have, headers=dict(headers),
@@ -64,12 +64,17 @@ def _collect(
 
 
 class _Watched:
-    """A file that tells of what is written into it."""
+    """A file that tells of what is written into it, and takes no more than there should be: what
+    is packed may unpack to any size."""
 
-    def __init__(self, stream: BinaryIO, delivery: Delivery) -> None:
-        self._stream, self._delivery = stream, delivery
+    def __init__(self, stream: BinaryIO, delivery: Delivery, file: File) -> None:
+        self._stream, self._delivery, self._file = stream, delivery, file
 
     def write(self, chunk: bytes) -> int:
+        if self._stream.tell() + len(chunk) > self._file.size:
+            raise IntegrityError(
+                f"`{self._file.path}`: more comes than the {self._file.size} bytes that were pinned"
+            )
         self._delivery.moved(len(chunk))
         return self._stream.write(chunk)
 
@@ -87,10 +92,10 @@ def wait(error: Exception, attempt: int) -> float:
     """Seconds to wait before trying again: what the server asks for, or ever longer."""
     response = getattr(error, "response", None)
     said = response.headers.get("Retry-After", "") if response is not None else ""
-    if said.isdigit():
-        if float(said) > LONGEST_WAIT:
+    if (seconds := length_of(said)) is not None:
+        if seconds > LONGEST_WAIT:
             raise RemoteError(
-                f"the server asks to come again in {said} seconds", hint="sync again then"
+                f"the server asks to come again in {seconds} seconds", hint="sync again then"
             ) from error
-        return float(said)
+        return float(seconds)
     return float(min(2**attempt * 0.5, LONGEST_WAIT))

@@ -15,6 +15,10 @@ BLOCK = 1 << 18
 """Bytes asked for at once. The header of a model of 8 B has 30 kB, the metadata of a GGUF 8 MB."""
 
 
+MOST_WHOLE = 64 << 20
+"""Bytes of a file that is taken whole from a server that does not know of ranges."""
+
+
 def is_offline(*more: str) -> bool:
     """Whether `--offline` or CORTEX_OFFLINE forbids the network, or one of `more` variables."""
     said = (os.environ.get(name, "").lower() for name in ("CORTEX_OFFLINE", *more))
@@ -78,15 +82,35 @@ class RangeReader(io.RawIOBase):
         return len(content)
 
 
-def open_by_ranges(url: str, size: int, headers: Mapping[str, str]) -> BinaryIO:
-    """The file at `url` as a stream that fetches what is read of it."""
+def content_of(url: str, headers: Mapping[str, str], most: int) -> tuple[int, bytes]:
+    """The status of an answer and up to `most` bytes of what is there, as they are: a server that
+    packs them unasked, or never ends, takes no memory by it. Raises RemoteError for more."""
     from huggingface_hub.utils import get_session, hf_raise_for_status
 
-    def get(start: int, end: int) -> bytes:
-        asked = {**headers, "Range": f"bytes={start}-{end - 1}", "Accept-Encoding": "identity"}
-        answer = get_session().get(url, headers=asked, follow_redirects=True)
+    plain = {**headers, "Accept-Encoding": "identity"}
+    content = bytearray()
+    with get_session().stream("GET", url, headers=plain, follow_redirects=True) as answer:
+        if answer.is_error:
+            answer.read()
         hf_raise_for_status(answer)
-        whole = answer.status_code == 200  # a server that does not know of ranges
-        return bytes(answer.content[start:end] if whole else answer.content)
+        for piece in answer.iter_raw():
+            content += piece
+            if len(content) > most:
+                raise RemoteError(f"{url}: more comes than the {most} bytes asked for")
+    return answer.status_code, bytes(content)
+
+
+def length_of(said: str) -> int | None:
+    """The number in a header, Content-Length for one; None for what is none."""
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 20 else None
+
+
+def open_by_ranges(url: str, size: int, headers: Mapping[str, str]) -> BinaryIO:
+    """The file at `url` as a stream that fetches what is read of it."""
+
+    def get(start: int, end: int) -> bytes:
+        asked = {**headers, "Range": f"bytes={start}-{end - 1}"}
+        status, content = content_of(url, asked, MOST_WHOLE if size <= MOST_WHOLE else end - start)
+        return content[start:end] if status == 200 else content[: end - start]
 
     return cast(BinaryIO, io.BufferedReader(RangeReader(size, get), BLOCK))

@@ -16,7 +16,14 @@ from ..core.ports import Delivery, Looks, Source
 from ..errors import RemoteError, UsageError
 from ._download import download
 from ._neighbours import adopt
-from ._network import check_online, is_offline, login_of, network_errors, open_by_ranges
+from ._network import (
+    check_online,
+    is_offline,
+    length_of,
+    login_of,
+    network_errors,
+    open_by_ranges,
+)
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -30,8 +37,8 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     try:
         answer = get_session().head(url, headers=_headers(url), follow_redirects=True)
         hf_raise_for_status(answer)
-        size = int(answer.headers.get("Content-Length", 0))
-        if size <= 0:
+        size = length_of(answer.headers.get("Content-Length", ""))
+        if not size:
             raise RemoteError(f"{url} does not say how large it is")
         facts = detect_files(_OneFile(url, {name: size}), PurePosixPath(name).stem)
     except network_errors() as error:
@@ -69,7 +76,7 @@ def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
         hf_raise_for_status(answer)
     except network_errors():
         return False
-    return int(answer.headers.get("Content-Length", 0)) == pinned.tree.size
+    return length_of(answer.headers.get("Content-Length", "")) == pinned.tree.size
 
 
 class _OneFile:

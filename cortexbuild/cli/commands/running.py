@@ -8,7 +8,7 @@ import time
 
 from ...app.generate import find_built
 from ...core.ports import Sampling
-from ...errors import UsageError
+from ...errors import UsageError, plain
 from .command import Command, add_json, open_project, print_json
 
 
@@ -50,11 +50,11 @@ def _generate(args: argparse.Namespace) -> int:
         )
     model = project.find_runtime(built.format).load(built.path)
     started = time.monotonic()
-    pieces: list[str] = []
+    to_terminal, pieces = sys.stdout.isatty(), list[str]()
     for piece in model.generate(prompt, sampling):
         pieces.append(piece)
         if not args.json:
-            sys.stdout.write(piece)
+            sys.stdout.write(plain(piece) if to_terminal else piece)
             sys.stdout.flush()
     if args.json:
         seconds = round(time.monotonic() - started, 3)

@@ -14,11 +14,12 @@ from typing import Any, BinaryIO
 from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Looks
-from ...errors import RemoteError, UsageError
+from ...errors import IntegrityError, RemoteError, UsageError, shown
 from ...formats.detection import detect_files
 from ...formats.files import model_files, shard_of
+from ...formats.foreign import MAX_HEADER
 from .._download import TRIES, is_passing, wait
-from .._network import network_errors, open_by_ranges
+from .._network import content_of, network_errors, open_by_ranges
 from .origin import Origin
 
 TIMEOUT = 30.0
@@ -60,17 +61,18 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
         for path in chosen:
             item = listed[path]
             if item.lfs is not None:
-                files.append(File(path, Digest(str(item.lfs.sha256)), int(item.lfs.size)))
+                files.append(File(path, _digest(path, item.lfs.sha256), int(item.lfs.size)))
             else:  # in git, where its name is a sha1; and small
                 whole[path] = _content(asked, commit, path)
                 files.append(File(path, _sha256(whole[path]), len(whole[path])))
+        tree = Tree.of(files)  # names are looked at before contents
         sizes = {file.path: file.size for file in files}
         if "README.md" in listed and not asked.file:
             whole["README.md"] = _content(asked, commit, "README.md")
             sizes["README.md"] = len(whole["README.md"])
         name = asked.repo.partition("/")[2]
         facts = detect_files(HubFiles(asked, commit, sizes, whole), name)
-    return Pinned(origin, Tree.of(files), facts.to_plain(), commit)
+    return Pinned(origin, tree, facts.to_plain(), commit)
 
 
 def still_has(asked: Origin, pinned: Pinned) -> bool:
@@ -139,16 +141,15 @@ def _chosen(asked: Origin, listed: Mapping[str, Any]) -> list[str]:
 
 
 def _content(asked: Origin, commit: str, path: str) -> bytes:
-    from huggingface_hub.utils import get_session, hf_raise_for_status
-
     url, headers = address(asked, commit, path)
+    return bytes(_asking(lambda: content_of(url, headers, MAX_HEADER)[1]))
 
-    def get() -> bytes:
-        answer = get_session().get(url, headers=dict(headers), follow_redirects=True)
-        hf_raise_for_status(answer)
-        return bytes(answer.content)
 
-    return bytes(_asking(get))
+def _digest(path: str, said: object) -> Digest:
+    """What the Hub says a file is. It becomes the name of a file here, so it has to be one."""
+    if not isinstance(said, str) or not re.fullmatch(r"[0-9a-f]{64}", said):
+        raise IntegrityError(f"{shown(path)}: {shown(str(said))} is no sha256")
+    return Digest(said)
 
 
 def _sha256(content: bytes) -> Digest:
@@ -165,6 +166,8 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
     repo = f"hf:{asked.repo}"
     try:
         yield
+    except IntegrityError as error:
+        raise IntegrityError(f"{repo}: {error}", hint=error.hint) from error
     except errors.GatedRepoError as error:
         raise RemoteError(f"{repo} is gated, and {_token()}", hint=_page(asked)) from error
     except errors.RevisionNotFoundError as error:

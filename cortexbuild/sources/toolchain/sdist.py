@@ -95,7 +95,7 @@ def _unpack(packed: Path, folder: Path) -> list[tuple[str, str, int]]:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
                 rows.append((path, hashlib.sha256(content).hexdigest(), len(content)))
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
         raise IntegrityError(f"the source distribution cannot be unpacked: {error}") from error
     missing = set(NEEDED) - {path for path, _, _ in rows}
