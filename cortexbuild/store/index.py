@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
@@ -51,6 +51,9 @@ DAMAGED = (
 """As no index of ours answers. One on a full disk, or that somebody holds, is not among them."""
 PATIENCE = 30.0
 """Seconds to wait for others that write."""
+
+
+T = TypeVar("T")
 
 
 class BlobRow(NamedTuple):
@@ -157,7 +160,7 @@ class Index:
     def _ask(self, text: str, *values: str | float) -> list[Any]:
         return self._whole(lambda: self._opened().execute(text, values).fetchall())
 
-    def _whole(self, work: Callable[[], Any]) -> Any:
+    def _whole(self, work: Callable[[], T]) -> T:
         """What `work` comes to; with an index that is damaged, once more with an empty one."""
         try:
             try:
