@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -136,9 +137,7 @@ def new_run(store: LocalStore) -> Path:
     sweep(store.root)
     runs = sorted((store.root / "runs").iterdir())
     for old in runs[: max(0, len(runs) - KEPT_RUNS + 1)]:
-        for path in old.iterdir():
-            disk.unlink(path)
-        disk.remove_empty(old)
+        disk.remove(old)  # as other commands may do at the same time
     folder = store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
     disk.make_passing_folder(folder)
     return folder
@@ -147,7 +146,7 @@ def new_run(store: LocalStore) -> Path:
 def end_run(store: LocalStore, run: Path) -> None:
     """Sweep what killed children left; a run in which nothing ran leaves no folder."""
     sweep(store.root)
-    if not any(run.iterdir()):
+    with suppress(OSError):  # it is not empty, or others had fifty runs meanwhile
         disk.remove_empty(run)
 
 

@@ -131,7 +131,7 @@ class Blobs:
                     self.set_aside(look.file.digest)
                 if not (right and look.has_size):  # a record may have told a wrong size
                     return look.file
-                if not look.untouched:
+                if look.row != (look.stat, xxh3):
                     self.index.correct_blob(look.file.digest, look.stat, xxh3)
                 self._whole.add(look.file.digest)
         return None

@@ -40,9 +40,10 @@ class LocalStore(Blobs):
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
+            disk.make_folder(root)
+            _check_layout(root)
             for name in ("cas/sha256", "ac/v1", "trees", "tmp", "locks", "runs", "roots"):
                 disk.make_folder(root / name)
-            _check_layout(root)
         except OSError as error:
             raise StoreError(
                 f"{root} cannot be used: {error.strerror}",
@@ -162,8 +163,11 @@ def _check_layout(root: Path) -> None:
         return
     try:
         layout = json.loads(path.read_text())["layout"]
-    except (ValueError, KeyError, TypeError):
-        layout = "unreadable"
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"{path} cannot be read",
+            hint=f"remove it if no other version of cortexbuild uses {root}: it is written again",
+        ) from error
     if layout != LAYOUT:
         raise StoreError(
             f"{root} has layout {layout}, this program knows {LAYOUT}",

@@ -1,9 +1,16 @@
-"""Traces as text: one canonical JSON document each, read suspiciously."""
+"""Traces as text: one canonical JSON document each, read suspiciously.
+
+A sum of all the rest stands in it: nothing else would tell of a bit that flipped in the name of a
+file. Those of before there were sums are read without.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
+
+import xxhash
 
 from ..core.digest import Digest, File, Tree
 from ..core.step import StepKey, Trace, key_of
@@ -21,7 +28,7 @@ def trace_to_text(trace: Trace) -> str:
         "label": trace.label,
         "made": dict(trace.made),
     }
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
+    return _canonical({**value, "sum": _sum(_canonical(value))}) + "\n"
 
 
 def trace_from_text(text: str) -> Trace:
@@ -40,14 +47,25 @@ def trace_from_text(text: str) -> Trace:
         signed = {str(name): str(item) for name, item in value.get("signatures", {}).items()}
         ingredients = dict(value["ingredients"])
         key, label = StepKey(str(value["key"])), str(value["label"])
-        json.dumps(value, ensure_ascii=False).encode()  # half of a letter is none
+        claimed = value.pop("sum", None)
+        found = _sum(_canonical(value))  # half of a letter is none
         if not all(text.isprintable() for text in (label, *made, *made.values(), *signed)):
             raise ValueError("not a trace: text that cannot be shown")
+        if claimed not in (None, found):
+            raise ValueError("not a trace: it is not as it was written")
         if key_of(ingredients) != key:
             raise ValueError("not a trace: its key is not that of its ingredients")
         return Trace(key, ingredients, tree, label, made, signed)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a trace: {error}") from error
+
+
+def _canonical(value: Mapping[str, object]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sum(text: str) -> str:
+    return xxhash.xxh3_64_hexdigest(text.encode())
 
 
 def _file(entry: Any) -> File:

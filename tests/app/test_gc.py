@@ -95,6 +95,20 @@ def test_intermediates_go_and_are_not_missed(space):
     assert gc(space, "--keep", "1GB")["before"] == report["after"]
 
 
+def test_without_its_index_it_takes_what_it_takes_with_it(space):
+    space.manifest(a={"keep": 1}, b={"keep": 2})
+    space.sync()
+    space.manifest(a={"keep": 1})
+    space.run("sync", "--prune")
+    with_it = gc(space, "--older-than=0h", "-n")
+    for part in space.store.glob("index.sqlite*"):
+        part.unlink()
+    assert classes(gc(space, "--older-than=1d")) == [], "a file was used when it came, at least"
+    without = gc(space, "--older-than=0h")
+    assert classes(without) == classes(with_it) and without["kept"] == with_it["kept"]
+    assert space.sync() == [] and space.text("m--a") == "H"
+
+
 def test_nothing_goes_that_need_not(space):
     space.manifest(a={"keep": 1}, b={"keep": 2})
     space.sync()

@@ -29,6 +29,7 @@ def said(trace_or_text, key=KEY, trusted=TRUSTED, unsigned=False):
 
 def changed(**values):
     value = json.loads(trace_to_text(signed(TRACE, CI)))
+    del value["sum"]  # which whoever changes it would make anew
     return json.dumps(value | values)
 
 
@@ -56,6 +57,15 @@ def test_who_signed_decides():
 )
 def test_nothing_of_a_record_can_be_changed(values):
     assert said(changed(**values)) == "wrongly signed by ci-2026"
+
+
+def test_a_bit_that_flipped_in_a_record_is_damage():
+    text = trace_to_text(TRACE).replace("model.txt", "mndel.txt")
+    assert said(text, unsigned=True) == "damaged, not a trace: it is not as it was written"
+
+
+def test_a_record_of_before_there_were_sums_is_read():
+    assert said(changed()) == "believed"
 
 
 def test_a_record_is_no_record_of_another_key():

@@ -316,9 +316,11 @@ def test_what_the_dead_left_is_swept_and_the_living_is_not(store):
 
 def test_an_unknown_layout_is_refused_and_left_alone(tmp_path):
     (tmp_path / "store.json").write_text('{"layout": 7}')
-    with pytest.raises(StoreError, match="layout 7, this program knows 1"):
+    with pytest.raises(StoreError, match="layout 7, this program knows 1") as caught:
         LocalStore(tmp_path)
+    assert "the version of cortexbuild that wrote it" in caught.value.hint
     assert (tmp_path / "store.json").read_text() == '{"layout": 7}'
+    assert [path.name for path in tmp_path.iterdir()] == ["store.json"]
 
 
 def test_a_home_that_is_a_file_is_an_error_with_a_hint(tmp_path):
