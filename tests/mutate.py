@@ -266,6 +266,11 @@ SABOTAGES = (
     Sabotage("a cluster's keys are for everybody", "cortexbuild/exec/cluster/security.py", 'if what == "key" and', "if False and", "tests/cluster/test_faults.py"),
     core("bytes at hand elsewhere are a target's", "agenda", "(id_ not in self._ends and self._at_hand(tree))", "self._at_hand(tree)", "tests/core/test_agenda_pull.py"),
     core("bytes at hand elsewhere are brought all the same", "agenda", "return self._is_here(tree) or (id_ not in self._ends and self._at_hand(tree))", "return self._is_here(tree)", "tests/core/test_agenda_pull.py"),
+    Sabotage("a comment of the next part is cut out with an entry", "cortexbuild/cli/yamledit.py", "around.values[number].end, around.column + 1)", "around.values[number].end, around.column)", "tests/cli/test_yamledit.py"),
+    Sabotage("an edited text is not read again", "cortexbuild/cli/yamledit.py", "parse_yaml(edited, name).data == wanted", "parse_yaml(edited, name).data", "tests/cli/test_yamledit.py"),
+    Sabotage("an edit begins a table of its own with two spaces", "cortexbuild/cli/yamledit.py", "return value.column - root.column", "return STEP", "tests/cli/test_yamledit.py"),
+    Sabotage("a manifest stays changed without its lock", "cortexbuild/cli/drafts.py", "            _replace(place, before)", "            pass", "tests/cli/test_editing.py"),
+    Sabotage("a model is added without a look at its format", "cortexbuild/cli/adding.py", "            refused = refused or error", "            return recipe", "tests/cli/test_editing.py"),
 )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ class Manifest(Document):
         tuple[PublicKeyText, ...],
         Field(strict=False, description="public keys, `name:BASE64`, of who may fill the cache"),
     ] = ()
-    models: Annotated[Mapping[Name, Model], Field(min_length=1)]
+    models: Annotated[Mapping[Name, Model], Field(description="by name; `{}` while there is none")]
 
     def targets(self) -> Iterator[tuple[str, Model, Target]]:
         """Each target with its full name, `model:target`, in the order of the file."""

@@ -9,6 +9,7 @@ from .command import Command
 
 MODULES = {
     "sync": ("sync",),
+    "editing": ("add", "remove"),
     "lock": ("lock",),
     "plan": ("plan",),
     "looking": ("why", "list", "info", "path"),
