@@ -270,7 +270,11 @@ SABOTAGES = (
     Sabotage("an edited text is not read again", "cortexbuild/cli/yamledit.py", "parse_yaml(edited, name).data == wanted", "parse_yaml(edited, name).data", "tests/cli/test_yamledit.py"),
     Sabotage("an edit begins a table of its own with two spaces", "cortexbuild/cli/yamledit.py", "return value.column - root.column", "return STEP", "tests/cli/test_yamledit.py"),
     Sabotage("a manifest stays changed without its lock", "cortexbuild/cli/drafts.py", "            _replace(place, before)", "            pass", "tests/cli/test_editing.py"),
-    Sabotage("a model is added without a look at its format", "cortexbuild/cli/adding.py", "            refused = refused or error", "            return recipe", "tests/cli/test_editing.py"),
+    Sabotage("a model is added without a look at its format", "cortexbuild/cli/adding.py", "            refused = refused or UsageError", "            return recipe\n            refused = UsageError", "tests/cli/test_editing.py"),
+    Sabotage("views of ours are offered as models of Cortex", "cortexbuild/sources/_found/cortex.py", "if place.resolve().is_relative_to(store) or", "if", "tests/cli/test_init.py"),
+    Sabotage("an old commit of the Hub's cache is offered", "cortexbuild/sources/_found/hub.py", 'path.name == commits.get("main")', "True", "tests/cli/test_init.py"),
+    Sabotage("a blob outside of Ollama's folder is offered", "cortexbuild/sources/_found/ollama.py", 'if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):', "if False:", "tests/cli/test_init.py"),
+    Sabotage("init writes over what is there", "cortexbuild/cli/commands/starting.py", "if args.manifest.exists():", "if False:", "tests/cli/test_init.py"),
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.bridges import planned_format
-from ..core.lock import Pinned
+from ..core.digest import Plain
+from ..core.document import Text
 from ..core.manifest import Manifest
 from ..core.ports import Toolbox
 from ..core.recipe import Recipe
@@ -70,20 +71,23 @@ def _at(origin: str, revision: str) -> str:
 
 
 def recipe_for(
-    manifest: Manifest, name: str, pinned: Pinned, recipes: Mapping[str, Recipe],
+    origin: str, facts: Mapping[str, Plain], recipes: Mapping[str, Recipe],
     usual: Sequence[str], toolbox: Toolbox,
 ) -> str:  # fmt: skip
     """The first of the usual recipes that this model can go through; or one that keeps it as it
     is, where it is quantized already. Raises what stands against the first where none can."""
     refused: UsageError | None = None
-    for recipe in (*usual, planned_format(pinned.facts)):
+    for recipe in (*usual, planned_format(facts)):
         if recipe not in recipes:
             continue
-        target = manifest.models[name].targets[usual[0]].model_copy(update={"recipe": recipe})
+        entry = {"schema": 1, "models": {"it": entry_of(origin, [recipe])}}
+        alone = Manifest.parse(Text("cortex.yaml", entry))
+        target = alone.models["it"].targets[recipe]
         try:
-            route_of(manifest, recipes, f"{name}:{recipe}", target, pinned.facts, toolbox)
+            route_of(alone, recipes, f"it:{recipe}", target, facts, toolbox)
         except UsageError as error:
-            refused = refused or error
+            why = str(error).partition(f"it:{recipe}: ")[2] or str(error)  # nobody wrote that place
+            refused = refused or UsageError(why, hint=error.hint)
         else:
             return recipe
     assert refused is not None, "the usual recipes ship with cortexbuild"

@@ -88,12 +88,12 @@ def _with_entry(text: str, at: Path, entry: tuple[str, Any], notes: Sequence[str
         with_table = _with_entry(text, at[:-1], (str(at[-1]), {}), ())
         return None if with_table is None else _with_entry(with_table, at, entry, notes)
     if table is None:
-        return _put_lines(text, len(text), _lines(entry, 0, STEP, notes))
+        return _put_lines(text, len(text), entry_lines(entry, 0, STEP, notes))
     step = _step_of(root) if root else STEP
     if table.kind == "table" and table.values:
         if table.flow:
             return _put(text, table.values[-1].end, ", " + _inline(dict([entry]))[1:-1])
-        lines = _lines(entry, table.column, step, notes)
+        lines = entry_lines(entry, table.column, step, notes)
         return _put_lines(text, _after(text, table.end, table.column), lines)
     around = find(root, at[:-1], text)
     empty = table.kind == "table" or text[table.start : table.end] in ("", "~", "null")
@@ -102,7 +102,7 @@ def _with_entry(text: str, at: Path, entry: tuple[str, Any], notes: Sequence[str
     key = around.keys[around.place(at[-1], text) or 0]
     begin = text.index(":", key.end) + 1
     text = text[:begin] + text[table.end :].removeprefix(" " if table.end == begin else "")
-    lines = _lines(entry, around.column + step, step, notes)
+    lines = entry_lines(entry, around.column + step, step, notes)
     return _put_lines(text, _after(text, begin, around.column + 1), lines)
 
 
@@ -155,7 +155,7 @@ def _put_lines(text: str, at: int, lines: Sequence[str]) -> str:
     return _put(text, at, before + "".join(line + line_break for line in lines))
 
 
-def _lines(entry: tuple[str, Any], column: int, step: int, notes: Sequence[str]) -> list[str]:
+def entry_lines(entry: tuple[str, Any], column: int, step: int, notes: Sequence[str]) -> list[str]:
     key, value = entry
     lines = [f"# {note}" for note in notes]
     if isinstance(value, dict) and value:

@@ -13,10 +13,6 @@ from cortexbuild.cli.adding import origin_of, recipe_for
 from cortexbuild.cli.hardware import Hardware, usual_recipes
 from cortexbuild.cli.recipes import Recipes
 from cortexbuild.cli.wire import toolbox
-from cortexbuild.cli.yamlfile import parse_yaml
-from cortexbuild.core.digest import Tree
-from cortexbuild.core.lock import Pinned
-from cortexbuild.core.manifest import Manifest
 from cortexbuild.core.naming import name_of
 from cortexbuild.errors import UsageError
 
@@ -202,12 +198,9 @@ def test_the_first_recipe_is_that_of_an_engine_that_is_here():
     ],
 )
 def test_what_is_quantized_already_is_kept_as_it_is(tmp_path, facts, first, recipe):
-    text = f"schema: 1\nmodels: {{x: {{source: 'path:x', targets: [{first}]}}}}\n"
-    manifest = Manifest.parse(parse_yaml(text.encode(), "cortex.yaml"))
-    pinned = Pinned("path:x", Tree.of([]), facts)
-    usual = [first, *({"mlx-4bit", "gguf-q4_k_m"} - {first})]
+    recipes, usual = Recipes(tmp_path), [first, *({"mlx-4bit", "gguf-q4_k_m"} - {first})]
     if recipe is None:
-        with pytest.raises(UsageError, match="quantized already"):
-            recipe_for(manifest, "x", pinned, Recipes(tmp_path), usual, toolbox())
+        with pytest.raises(UsageError, match=r"^the source is quantized already \(gguf-iq2_xxs"):
+            recipe_for("path:x", facts, recipes, usual, toolbox())
     else:
-        assert recipe_for(manifest, "x", pinned, Recipes(tmp_path), usual, toolbox()) == recipe
+        assert recipe_for("path:x", facts, recipes, usual, toolbox()) == recipe

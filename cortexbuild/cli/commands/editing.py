@@ -71,9 +71,8 @@ def _add(args: argparse.Namespace) -> int:
         ask = wire.sources_of(root, open_store())
         pinned = [ask.find(origin).pin(origin, root, ask.looks)]
         if not args.target:
-            parsed = Manifest.parse(parse_yaml(draft, str(args.manifest)))
-            recipes = Recipes(root)
-            best = recipe_for(parsed, name, pinned[0], recipes, usual, wire.toolbox())
+            facts, recipes = pinned[0].facts, Recipes(root)
+            best = recipe_for(origin, facts, recipes, usual, wire.toolbox())
             draft = _with_model(args, before, name, origin, [best])
     return _say(args, name, *_keep(args, before, draft, pinned))
 
