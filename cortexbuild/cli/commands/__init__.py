@@ -11,6 +11,7 @@ MODULES = {
     "sync": ("sync",),
     "editing": ("add", "remove"),
     "lock": ("lock",),
+    "outdated": ("outdated",),
     "plan": ("plan",),
     "looking": ("why", "list", "info", "path"),
     "checking": ("verify", "provenance"),
