@@ -272,9 +272,12 @@ SABOTAGES = (
     Sabotage("a manifest stays changed without its lock", "cortexbuild/cli/drafts.py", "            _replace(place, before)", "            pass", "tests/cli/test_editing.py"),
     Sabotage("a model is added without a look at its format", "cortexbuild/cli/adding.py", "            refused = refused or UsageError", "            return recipe\n            refused = UsageError", "tests/cli/test_editing.py"),
     Sabotage("views of ours are offered as models of Cortex", "cortexbuild/sources/_found/cortex.py", "if place.resolve().is_relative_to(store) or", "if", "tests/cli/test_init.py"),
-    Sabotage("an old commit of the Hub's cache is offered", "cortexbuild/sources/_found/hub.py", 'path.name == commits.get("main")', "True", "tests/cli/test_init.py"),
+    Sabotage("an old commit of the Hub's cache is offered", "cortexbuild/sources/_found/hub.py", "newest = (main or sorted(", "newest = (sorted(", "tests/cli/test_init.py"),
     Sabotage("a blob outside of Ollama's folder is offered", "cortexbuild/sources/_found/ollama.py", 'if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):', "if False:", "tests/cli/test_init.py"),
     Sabotage("init writes over what is there", "cortexbuild/cli/commands/starting.py", "if args.manifest.exists():", "if False:", "tests/cli/test_init.py"),
+    Sabotage("what stands at a commit is asked for all the same", "cortexbuild/app/outdated.py", "if source.local or not source.floats(origin):", "if source.local:", "tests/app/test_outdated.py"),
+    Sabotage("one source that is away hides what moved", "cortexbuild/app/outdated.py", "            continue\n        had", "            return\n        had", "tests/app/test_outdated.py"),
+    Sabotage("a newer tool is not told", "cortexbuild/app/outdated.py", "locked != here", "locked is here", "tests/app/test_outdated.py"),
 )  # fmt: skip
 
 

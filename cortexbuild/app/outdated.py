@@ -15,6 +15,9 @@ from ..core.step import ToolId
 from ..errors import CortexError
 from .relock import Sources, places
 
+EVALUATION = "evaluation"
+"""Who uses the text that models are tried on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -83,4 +86,4 @@ def _users(manifest: Manifest, origin: str) -> tuple[str, ...]:
         for name, model in manifest.models.items()
         if origin in (model.source, *(adapter.source for adapter in model.adapters))
     ]
-    return tuple(found) or ("evaluation",)
+    return tuple(found) or (EVALUATION,)

@@ -17,7 +17,7 @@ from cortexbuild.core.manifest import Manifest
 from cortexbuild.sources._found import found_models, hub_cache, ollama_homes
 from cortexbuild.sources._found.ollama import find_ollama
 
-COMMIT, OLD = "c" * 40, "a" * 40
+COMMIT, OLD = "a" * 40, "c" * 40
 DIGEST = "0123456789abcdef" * 4
 CONFIG = b'{"model_type": "llama", "hidden_size": 8}'
 WEIGHTS = {"config.json": CONFIG, "model.safetensors": tiny_safetensors()}
@@ -56,8 +56,8 @@ def user(tmp_path):
     """Somebody who has used them all."""
     user = tmp_path / "user"
     hub = user / ".cache" / "huggingface" / "hub"
-    put_in_hub(hub, "acme/Tiny-Chat", OLD, WEIGHTS, "v0")
     put_in_hub(hub, "acme/Tiny-Chat", COMMIT, WEIGHTS, "main")
+    put_in_hub(hub, "acme/Tiny-Chat", OLD, WEIGHTS, "v0")
     put_in_hub(hub, "acme/Tiny-GGUF", COMMIT, {"q/tiny.Q8_0.gguf": gguf_bytes([])}, "main")
     put_in_hub(hub, "acme/only-words", COMMIT, {"tokenizer.json": b"{}"}, "main")
     put(hub / "datasets--acme--text" / "snapshots" / COMMIT, {"a.safetensors": b""})
@@ -67,7 +67,8 @@ def user(tmp_path):
     put_in_ollama(
         ollama, "registry.ollama.ai/library/gone/latest", None, model="sha256:" + "f" * 64
     )
-    put_in_ollama(ollama, "registry.ollama.ai/me/odd/latest", None, model="sha256:../../etc/passwd")
+    put_in_ollama(ollama, "registry.ollama.ai/me/odd/latest", None, model="../outside")
+    put(ollama, {"outside": gguf_bytes([])})
     put(ollama / "manifests/registry.ollama.ai/library/torn", {"latest": b'{"layers": 1'})
     studio = user / ".lmstudio" / "models" / "acme"
     put(studio / "Tiny-GGUF", {"tiny-f16.gguf": gguf_bytes([]), "mmproj-tiny.gguf": b"GGUF"})

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping, Sequence
 
-from ...app.outdated import Standing, newer_tools, standings
+from ...app.outdated import EVALUATION, Standing, newer_tools, standings
 from ...app.relock import NOTHING
 from ...core.lock import Lock
 from ...core.lockchanges import changes
@@ -69,8 +69,9 @@ def _say_next(found: Sequence[Standing], moved: Sequence[Standing], tools: objec
     followed = words.count(len(found), "source")
     print(f"{followed} by branch or tag, {len(moved)} moved", file=sys.stderr)
     if moved:
-        names = " ".join(dict.fromkeys(name for one in moved for name in one.models))
-        print(f"`cortexbuild lock --upgrade {names}` takes what is there now", file=sys.stderr)
+        names = list(dict.fromkeys(name for one in moved for name in one.models))
+        which = "" if EVALUATION in names else f" {' '.join(names)}"  # that is no model's
+        print(f"`cortexbuild lock --upgrade{which}` takes what is there now", file=sys.stderr)
     if tools:
         print("`cortexbuild lock --upgrade-tools` takes the tools that are here", file=sys.stderr)
 

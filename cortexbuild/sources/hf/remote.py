@@ -104,7 +104,9 @@ def day_of(asked: Origin, commit: str) -> str:
         answer = get_session().get(url, params={"limit": 1}, headers=build_hf_headers())
         hf_raise_for_status(answer)
         return str(answer.json()[0]["date"])[:10]
-    except (*network_errors(), ValueError, LookupError, TypeError):  # a date is only told
+    except network_errors():  # a date is only told
+        return ""
+    except (ValueError, LookupError, TypeError):  # an answer of another form
         return ""
 
 
