@@ -278,6 +278,10 @@ SABOTAGES = (
     Sabotage("what stands at a commit is asked for all the same", "cortexbuild/app/outdated.py", "if source.local or not source.floats(origin):", "if source.local:", "tests/app/test_outdated.py"),
     Sabotage("one source that is away hides what moved", "cortexbuild/app/outdated.py", "            continue\n        had", "            return\n        had", "tests/app/test_outdated.py"),
     Sabotage("a newer tool is not told", "cortexbuild/app/outdated.py", "locked != here", "locked is here", "tests/app/test_outdated.py"),
+    Sabotage("an instruction in a text of a Modelfile is read", "cortexbuild/cli/imports/modelfile.py", "if begin >= 0 and rest.count", "if False and rest.count", "tests/cli/test_import.py"),
+    Sabotage("what an import cannot pin is forgotten", "cortexbuild/cli/commands/importing.py", "            left.append(Left(entry.source, entry.name, str(error)))", "            pass", "tests/cli/test_import.py"),
+    Sabotage("a dry import writes", "cortexbuild/cli/commands/importing.py", "if not args.dry_run and (", "if (", "tests/cli/test_import.py"),
+    Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
 )  # fmt: skip
 
 

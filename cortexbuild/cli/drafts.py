@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from ..app.project import Project
+from ..core.lock import Pinned
+from ..core.manifest import Manifest
 from ..errors import UsageError
+from . import wire
+from .beside import write_lock
+from .yamlfile import parse_yaml
+
+
+def lock_draft(
+    manifest: Path, before: bytes | None, draft: bytes, pinned: Sequence[Pinned] = (), *, lock: bool
+) -> tuple[Manifest, Project | None]:
+    """Lock a draft, and only then write it: what cannot be locked changes nothing. Without `lock`
+    it is only read, so that no mistake is written. What was `pinned` already is not asked again."""
+    if not lock:
+        parsed = Manifest.parse(parse_yaml(draft, str(manifest)))
+        keep_draft(manifest, before, draft)
+        return parsed, None
+    project = wire.open_project(manifest, wire.open_store(), draft=draft, pinned=pinned)
+    keep_draft(manifest, before, draft, lambda: write_lock(project.root, project.lock))
+    return project.manifest, project
 
 
 def keep_draft(

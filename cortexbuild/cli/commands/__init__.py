@@ -10,6 +10,7 @@ from .command import Command
 MODULES = {
     "sync": ("sync",),
     "editing": ("add", "remove"),
+    "importing": ("import",),
     "lock": ("lock",),
     "outdated": ("outdated",),
     "plan": ("plan",),

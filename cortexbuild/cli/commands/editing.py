@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 from ...app.explain import foresee, outlook
 from ...app.project import Project
-from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import name_of
 from ...core.plan import Scope
@@ -17,8 +16,7 @@ from ...errors import UsageError
 from ...sources import source_schemes
 from .. import hardware, wire, words
 from ..adding import entry_of, origin_of, recipe_for
-from ..beside import write_lock
-from ..drafts import keep_draft
+from ..drafts import lock_draft
 from ..machine import capacity
 from ..recipes import Recipes
 from ..yamledit import add_entry, add_item, remove
@@ -74,7 +72,8 @@ def _add(args: argparse.Namespace) -> int:
             facts, recipes = pinned[0].facts, Recipes(root)
             best = recipe_for(origin, facts, recipes, usual, wire.toolbox())
             draft = _with_model(args, before, name, origin, [best])
-    return _say(args, name, *_keep(args, before, draft, pinned))
+    kept = lock_draft(args.manifest, before, draft, pinned, lock=not args.no_lock)
+    return _say(args, name, *kept)
 
 
 def _with_model(
@@ -95,20 +94,7 @@ def _add_target(
         draft = add_item(before, name, at, recipe)
     else:
         draft = add_entry(before, name, at, (recipe, {"recipe": recipe}))
-    return _say(args, model, *_keep(args, before, draft, []))
-
-
-def _keep(
-    args: argparse.Namespace, before: bytes, draft: bytes, pinned: Sequence[Pinned]
-) -> tuple[Manifest, Project | None]:
-    """Lock the draft, and only then write it: what cannot be locked changes nothing."""
-    if args.no_lock:
-        manifest = Manifest.parse(parse_yaml(draft, str(args.manifest)))
-        keep_draft(args.manifest, before, draft)
-        return manifest, None
-    project = wire.open_project(args.manifest, open_store(), draft=draft, pinned=pinned)
-    keep_draft(args.manifest, before, draft, lambda: write_lock(project.root, project.lock))
-    return project.manifest, project
+    return _say(args, model, *lock_draft(args.manifest, before, draft, lock=not args.no_lock))
 
 
 def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Project | None) -> int:
@@ -176,7 +162,7 @@ def _remove(args: argparse.Namespace) -> int:
         listed = isinstance(manifest.text.data["models"][model]["targets"], list)
         at += ("targets", targets.index(target) if listed else target)
     draft = remove(before, name, at)
-    _keep(args, before, draft, [])
+    lock_draft(args.manifest, before, draft, lock=not args.no_lock)
     gone = [args.what] if colon else [f"{model}:{one}" for one in targets]
     if args.json:
         print_json("remove/1", {"removed": gone})
