@@ -327,6 +327,22 @@ SABOTAGES = (
     Sabotage("a chat template is not in the sandbox", "cortexbuild/runtimes/rendering.py", "    from jinja2.sandbox import ImmutableSandboxedEnvironment", "    from jinja2 import Environment as ImmutableSandboxedEnvironment", "tests/hostile/test_templates.py"),
     Sabotage("who leaves the sandbox finds all open", "cortexbuild/runtimes/rendering.py", "    sys.addaudithook(refuse)", "    pass", "tests/hostile/test_templates.py"),
     Sabotage("a chat template sees the environment", "cortexbuild/runtimes/templates.py", "env={name: os.environ[name] for name in _PASSED if name in os.environ},", "env=dict(os.environ),", "tests/hostile/test_templates.py"),
+    Sabotage("a comment of the next part is cut out with an entry", "cortexbuild/cli/yamledit.py", "around.values[number].end, around.column + 1)", "around.values[number].end, around.column)", "tests/cli/test_yamledit.py"),
+    Sabotage("an edited text is not read again", "cortexbuild/cli/yamledit.py", "parse_yaml(edited, name).data == wanted", "parse_yaml(edited, name).data", "tests/cli/test_yamledit.py"),
+    Sabotage("an edit begins a table of its own with two spaces", "cortexbuild/cli/yamledit.py", "return value.column - root.column", "return STEP", "tests/cli/test_yamledit.py"),
+    Sabotage("a manifest stays changed without its lock", "cortexbuild/cli/drafts.py", "            _replace(place, before)", "            pass", "tests/cli/test_editing.py"),
+    Sabotage("a model is added without a look at its format", "cortexbuild/cli/adding.py", "            refused = refused or UsageError", "            return recipe\n            refused = UsageError", "tests/cli/test_editing.py"),
+    Sabotage("views of ours are offered as models of Cortex", "cortexbuild/sources/_found/cortex.py", "if place.resolve().is_relative_to(store) or", "if", "tests/cli/test_init.py"),
+    Sabotage("an old commit of the Hub's cache is offered", "cortexbuild/sources/_found/hub.py", "newest = (main or sorted(", "newest = (sorted(", "tests/cli/test_init.py"),
+    Sabotage("a blob outside of Ollama's folder is offered", "cortexbuild/sources/_found/ollama.py", 'if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):', "if False:", "tests/cli/test_init.py"),
+    Sabotage("init writes over what is there", "cortexbuild/cli/commands/starting.py", "if args.manifest.exists():", "if False:", "tests/cli/test_init.py"),
+    Sabotage("what stands at a commit is asked for all the same", "cortexbuild/app/outdated.py", "if source.local or not source.floats(origin):", "if source.local:", "tests/app/test_outdated.py"),
+    Sabotage("one source that is away hides what moved", "cortexbuild/app/outdated.py", "            continue\n        had", "            return\n        had", "tests/app/test_outdated.py"),
+    Sabotage("a newer tool is not told", "cortexbuild/app/outdated.py", "locked != here", "locked is here", "tests/app/test_outdated.py"),
+    Sabotage("an instruction in a text of a Modelfile is read", "cortexbuild/cli/imports/modelfile.py", "if begin >= 0 and rest.count", "if False and rest.count", "tests/cli/test_import.py"),
+    Sabotage("what an import cannot pin is forgotten", "cortexbuild/cli/commands/importing.py", "            left.append(Left(entry.source, entry.name, str(error)))", "            pass", "tests/cli/test_import.py"),
+    Sabotage("a dry import writes", "cortexbuild/cli/commands/importing.py", "if not args.dry_run and (", "if (", "tests/cli/test_import.py"),
+    Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
 )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ def summary(counts: Counter[str], targets: int) -> str:
     idle = (
         "nothing to do, " if not (counts["built"] or counts["pulled"] or counts["failed"]) else ""
     )
-    return f"{words.count(targets, 'target')}: {idle}{', '.join(said)} steps"
+    return f"{words.count(targets, 'target')}: {idle}{', '.join(said) or 'no'} steps"
 
 
 def print_failures(outcome: Outcome) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from ..app.relock import NOTHING, Pins, Sources, relock
 from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
+from ..core.lock import Pinned
 from ..core.manifest import Manifest
 from ..core.needs import Capacity
 from ..core.planner import make_plan
@@ -37,7 +39,7 @@ from . import home as places
 from .beside import KEPT, LOCK, read_last, read_lock
 from .machine import children, memory
 from .recipes import Recipes
-from .yamlfile import read_yaml
+from .yamlfile import parse_yaml, read_yaml
 
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
 """Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
@@ -58,35 +60,60 @@ def open_views(store: LocalStore) -> HomeViews:
     return HomeViews(home(), store, lambda format_: VIEW_FOLDERS.get(format_, "quantized_models"))
 
 
-def open_project(manifest_path: Path, store: LocalStore, pins: Pins = PINS) -> Project:
-    """Read the manifest and the lock, pin what is missing, and make the plan.
+def open_project(
+    manifest_path: Path,
+    store: LocalStore,
+    pins: Pins = PINS,
+    draft: bytes | None = None,
+    pinned: Sequence[Pinned] = (),
+) -> Project:
+    """Read the manifest and the lock, pin what is missing, and make the plan. A `draft` is read
+    in the place of the manifest, and what was `pinned` already is not looked at again.
 
     No engine is loaded, and nothing is written.
     """
-    root = manifest_path.absolute().parent
-    manifest = Manifest.parse(read_yaml(manifest_path, str(manifest_path)))
+    root, name = manifest_path.absolute().parent, str(manifest_path)
+    text = read_yaml(manifest_path, name) if draft is None else parse_yaml(draft, name)
+    manifest = Manifest.parse(text)
     recipes = Recipes(root)
-    toolbox = Toolbox(find_tool, find_edges)
+    tools = toolbox()
     known = read_lock(root)
     if pins.frozen and known is None:
         raise LockError("there is no cortex.lock", hint="`cortexbuild lock` makes it")
     lock = known or NOTHING
     if not pins.frozen:
-        ask = Sources(find_source, IndexedLooks(store.index), root)
-        lock = relock(lock, manifest, recipes, ask, toolbox, memory(), pins)
+        ask = sources_of(root, store)
+        seen = {one.origin: one for one in pinned}
+        lock = relock(
+            replace(lock, sources={**lock.sources, **seen}),
+            manifest,
+            recipes,
+            ask,
+            tools,
+            memory(),
+            pins,
+        )
     return Project(
         root=root,
         manifest=manifest,
         recipes=recipes,
         lock=lock,
         locked=known,
-        plan=make_plan(manifest, recipes, lock, toolbox, memory=memory()),
+        plan=make_plan(manifest, recipes, lock, tools, memory=memory()),
         store=store,
         views=open_views(store),
         find_runtime=find_runtime,
         find_step_tool=lambda step: find_tool(step.tool.name, step.kind, step.format),
         last=read_last(root),
     )
+
+
+def sources_of(root: Path, store: LocalStore) -> Sources:
+    return Sources(find_source, IndexedLooks(store.index), root)
+
+
+def toolbox() -> Toolbox:
+    return Toolbox(find_tool, find_edges)
 
 
 class IndexedLooks:

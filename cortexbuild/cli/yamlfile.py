@@ -30,6 +30,11 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # six times as fas
 
 def read_yaml(path: FilePath, name: str) -> Text:
     """Raises ManifestError with `name:line:column`, or UsageError when there is no such file."""
+    return parse_yaml(read_bytes(path, name), name)
+
+
+def read_bytes(path: FilePath, name: str) -> bytes:
+    """Not more than a manifest may have. Raises UsageError when there is no such file."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -40,7 +45,7 @@ def read_yaml(path: FilePath, name: str) -> Text:
         raise UsageError(f"{name} cannot be read: {error.strerror}") from error
     if len(content) > MOST_BYTES:
         raise ManifestError(f"larger than {MOST_BYTES >> 20} MiB", where=name)
-    return parse_yaml(content, name)
+    return content
 
 
 def parse_yaml(content: bytes, name: str) -> Text:

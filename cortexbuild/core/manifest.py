@@ -144,6 +144,11 @@ def _targets(value: Any) -> Any:
     return names
 
 
+def _models(value: Any) -> Any:
+    """None yet, as in a manifest whose models are all comments."""
+    return {} if value is None else value
+
+
 class Model(Entry):
     """A named source with the targets it is built into."""
 
@@ -194,7 +199,11 @@ class Manifest(Document):
         tuple[PublicKeyText, ...],
         Field(strict=False, description="public keys, `name:BASE64`, of who may fill the cache"),
     ] = ()
-    models: Annotated[Mapping[Name, Model], Field(min_length=1)]
+    models: Annotated[
+        Mapping[Name, Model],
+        BeforeValidator(_models, json_schema_input_type=dict[str, Model] | None),
+        Field(description="by name; `{}` or nothing while there is none"),
+    ]
 
     def targets(self) -> Iterator[tuple[str, Model, Target]]:
         """Each target with its full name, `model:target`, in the order of the file."""

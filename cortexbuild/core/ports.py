@@ -148,7 +148,8 @@ class Source:
     they were pinned. A `local` one is looked at by every command, since that costs no more than
     some stats; another is pinned once, and then cortex.lock says what it is. `has` tells whether
     a `fetch` would find those files, as far as that can be known without bringing them. `places`
-    are the files and folders that `pin` looks at, of a local one.
+    are the files and folders that `pin` looks at, of a local one. An origin `floats` when its name
+    may come to stand for something else, as a branch does, and what was pinned may be `dated`.
     """
 
     scheme: str
@@ -157,6 +158,8 @@ class Source:
     local: bool = False
     has: Callable[[Pinned, Path, Looks], bool] = lambda _pinned, _root, _looks: True
     places: Callable[[str, Path], Iterable[Path]] = lambda _origin, _root: ()
+    floats: Callable[[str], bool] = lambda _origin: False
+    dated: Callable[[Pinned], str] = lambda _pinned: ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core.digest import File
 from ..core.ports import Delivery
 from ..errors import IntegrityError
+from ._found import lm_studio_homes, ollama_homes
 
 
 def adopt(file: File, delivery: Delivery) -> bool:
@@ -37,9 +38,8 @@ def neighbours(file: File) -> Iterator[Path]:
 
 
 def _ollama(file: File) -> list[Path]:
-    chosen = os.environ.get("OLLAMA_MODELS")
-    homes = [chosen] if chosen else ["~/.ollama/models", "/usr/share/ollama/.ollama/models"]
-    return [Path(home).expanduser() / "blobs" / f"sha256-{file.digest}" for home in homes]
+    homes = ollama_homes(Path.home(), os.environ)
+    return [home / "blobs" / f"sha256-{file.digest}" for home in homes]
 
 
 def _lm_studio(file: File) -> list[Path]:
@@ -47,6 +47,6 @@ def _lm_studio(file: File) -> list[Path]:
     if not name.endswith((".gguf", ".safetensors")):
         return []
     found: list[Path] = []
-    for home in ("~/.lmstudio/models", "~/.cache/lm-studio/models"):
-        found += sorted(Path(home).expanduser().glob(f"*/*/{name}"))
+    for home in lm_studio_homes(Path.home()):
+        found += sorted(home.glob(f"*/*/{name}"))
     return found

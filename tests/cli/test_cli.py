@@ -25,7 +25,11 @@ models:
     [
         ("schema: 1\nmodls: {}\n", "cortex.yaml:2:1: modls: unknown key", "did you mean `models`?"),
         ("schema: 2\nmodels: {}\n", "cortex.yaml:1:1: schema: expected 1, got `2`", ""),
-        ("schema: 1\nmodels: {}\n", "cortex.yaml:2:1: models: may not be empty", ""),
+        (
+            GOOD.replace("{t: {recipe: short}}", "[]"),
+            "cortex.yaml:5:5: models.m.targets: may not be empty",
+            "",
+        ),
         ("schema: 1\nmodels: []\n", "cortex.yaml:2:1: models: expected a table, got a list", ""),
         ("", "cortex.yaml: expected a table, got nothing", ""),
         ("a: [1\n", "cortex.yaml:2:1: not YAML:", ""),

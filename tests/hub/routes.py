@@ -179,6 +179,17 @@ def plain_file(call: Call) -> Answer:
     return Answer(200, body, etag=hashlib.md5(body).hexdigest())
 
 
+def list_repo_commits(call: Call) -> Answer:
+    """The newest first; those that came after the one that is asked for are not among them."""
+    repo, sha, _ = call.commit()
+    made = [each for each in repo.made if repo.made[each] <= repo.made[sha]]
+    rows = [
+        {"id": each, "title": "", "message": "", "authors": [], "date": repo.made[each].isoformat()}
+        for each in sorted(made, key=repo.made.__getitem__, reverse=True)
+    ]
+    return _json(rows[: int(call.one("limit", "50"))])
+
+
 _REPO = r"(?P<name>[\w.-]+(?:/[\w.-]+)??)"
 _MODEL = f"/api/models/{_REPO}"
 ROUTES: dict[str, list[tuple[re.Pattern[str], Callable[[Call], Answer]]]] = {
@@ -191,6 +202,7 @@ ROUTES: dict[str, list[tuple[re.Pattern[str], Callable[[Call], Answer]]]] = {
         (re.compile("/files/(?P<path>.+)"), plain_file),
         (re.compile(_MODEL + "/refs"), list_repo_refs),
         (re.compile(_MODEL + "/auth-check"), auth_check),
+        (re.compile(_MODEL + "/commits/(?P<rev>[^/]+)"), list_repo_commits),
         (re.compile(_MODEL + "/xet-read-token/(?P<rev>[^/]+)"), xet.xet_read_token),
         (re.compile(_MODEL + "/tree/(?P<rev>[^/]+)(?P<path>/.*)?"), list_repo_tree),
         (re.compile(_MODEL + "/revision/(?P<rev>[^/]+)"), model_info),

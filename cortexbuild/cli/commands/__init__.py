@@ -9,7 +9,10 @@ from .command import Command
 
 MODULES = {
     "sync": ("sync",),
+    "editing": ("add", "remove"),
+    "importing": ("import",),
     "lock": ("lock",),
+    "outdated": ("outdated",),
     "plan": ("plan",),
     "looking": ("why", "list", "info", "path"),
     "checking": ("verify", "provenance"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+ADD_ONE = "`cortexbuild add hf:org/name` adds one"
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """One with `parts` is only a name for them: `cache` for `cache ls` and `cache gc`."""
@@ -40,7 +44,10 @@ class Command:
 def open_project(args: argparse.Namespace) -> Project:
     frozen, locked = getattr(args, "frozen", False), getattr(args, "locked", False)
     pins = Pins(frozen=frozen, may_ask=not locked)
-    return wire.open_project(args.manifest, wire.open_store(), pins)
+    project = wire.open_project(args.manifest, wire.open_store(), pins)
+    if not project.manifest.models:
+        print(f"note: {args.manifest} has no models yet; {ADD_ONE}", file=sys.stderr)
+    return project
 
 
 def trusted_by(manifest: Path) -> tuple[str, ...]:

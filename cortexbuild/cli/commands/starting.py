@@ -4,38 +4,82 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ...core.manifest import Manifest
+from ...core.naming import name_of
 from ...errors import UsageError
+from ...sources._found import Found, found_models
+from .. import wire, words
+from ..adding import entry_of, origin_of
 from ..completion import SHELLS, shell_code
+from ..drafts import keep_draft
+from ..hardware import look, usual_recipes
 from ..recipes import Recipes
-from .command import Command, add_json, print_json, print_rows
-
-STARTER = """\
-# The models this project wants, and what each is built into. Then: cortexbuild sync
-schema: 1
-models:
-  my-model:
-    source: path:{source} # a folder with config.json and *.safetensors
-    targets: [mlx-4bit] # or mlx-8bit, mlx-bf16, …
-"""
+from ..starter import Offer, ignore, offers, starter
+from ..yamledit import add_entry
+from .command import ADD_ONE, Command, add_json, print_json, print_rows
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "source", nargs="?", default="models/my-model", help="the folder of a model you have"
+        "source", nargs="?", default="", help="begin with this model: `hf:org/name`, a folder, …"
     )
+    parser.add_argument(
+        "--all", action="store_true", help="have every model that is found, not as comments"
+    )
+    add_json(parser)
 
 
 def _init(args: argparse.Namespace) -> int:
     if args.manifest.exists():
-        raise UsageError(f"{args.manifest} exists already", hint="edit it, or give another `-m`")
-    args.manifest.write_text(STARTER.format(source=args.source))
-    print(f"wrote {args.manifest}; edit it, then run `cortexbuild sync`", file=sys.stderr)
+        raise UsageError(
+            f"{args.manifest} exists already",
+            hint="`cortexbuild add SOURCE` adds to it; or give another `-m`",
+        )
+    root, user = args.manifest.absolute().parent, Path.home()
+    here = look()
+    usual = usual_recipes(here)
+    models = found_models(wire.home(), user, os.environ)
+    found = list(offers(models, root, user, usual, wire.toolbox()))
+    text = starter(here, usual[0], [] if args.source else found, active=args.all)
+    draft = text.encode()
+    if args.source:
+        origin = origin_of(args.source, root)
+        place = root / Path(origin.removeprefix("path:")).expanduser()
+        said = Found("", name_of(origin), place, origin)
+        (offer,) = offers([said], root, user, usual, wire.toolbox())
+        entry = (said.name, entry_of(origin, [offer.recipe or usual[0]]))
+        draft = add_entry(draft, str(args.manifest), ("models",), entry)
+    keep_draft(args.manifest, None, draft)
+    ignored = ignore(root, ".cortex/")
+    if args.json:
+        rows = [{**asdict(one), "found": _plain(one.found)} for one in found]
+        fields = {"manifest": str(args.manifest), "machine": asdict(here), "models": rows}
+        print_json("init/1", fields)
+        return 0
+    for one in found:
+        size = words.size(one.size) if one.recipe else f"no use: {one.problem}"
+        print(f"found  {one.found.where}  {one.found.name}  {size}")
+    if ignored:
+        print(f".cortex/ is in {ignored.name} now", file=sys.stderr)
+    print(f"wrote {args.manifest}; {_next(args, found)}", file=sys.stderr)
     return 0
+
+
+def _plain(found: Found) -> dict[str, object]:
+    return {**asdict(found), "place": str(found.place)}
+
+
+def _next(args: argparse.Namespace, found: Sequence[Offer]) -> str:
+    if args.source or (args.all and any(one.recipe for one in found)):
+        return "`cortexbuild sync` builds what it says"
+    return ADD_ONE if not found else "take the `# ` away from what you want in it, and sync"
 
 
 def schema_text() -> str:

@@ -8,6 +8,7 @@ mean to huggingface-hub.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from ...core.lock import Pinned
@@ -64,4 +65,16 @@ def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
     return still_has(Origin.parse(pinned.origin), pinned)
 
 
-SOURCE = Source("hf", pin, fetch, has=has)
+def floats(origin: str) -> bool:
+    """A branch or a tag does; a whole commit does not."""
+    return not re.fullmatch(r"[0-9a-f]{40}", Origin.parse(origin).revision)
+
+
+def dated(pinned: Pinned) -> str:
+    """The day of its commit; nothing where the Hub does not say, as when it is gone."""
+    from .remote import day_of
+
+    return day_of(Origin.parse(pinned.origin), pinned.commit)
+
+
+SOURCE = Source("hf", pin, fetch, has=has, floats=floats, dated=dated)

@@ -97,6 +97,21 @@ def still_has(asked: Origin, pinned: Pinned) -> bool:
     )
 
 
+def day_of(asked: Origin, commit: str) -> str:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    url = f"{constants.ENDPOINT}/api/models/{asked.repo}/commits/{commit}"
+    try:
+        answer = get_session().get(url, params={"limit": 1}, headers=build_hf_headers())
+        hf_raise_for_status(answer)
+        return str(answer.json()[0]["date"])[:10]
+    except network_errors():  # a date is only told
+        return ""
+    except (ValueError, LookupError, TypeError):  # an answer of another form
+        return ""
+
+
 def _asking(ask: Callable[[], Any]) -> Any:
     """Ask again where that may help: the client does not, for what it calls metadata."""
     for attempt in range(TRIES - 1):

@@ -1,0 +1,58 @@
+"""A changed cortex.yaml takes the place of the old one, whole; or the old one stays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..app.project import Project
+from ..core.lock import Pinned
+from ..core.manifest import Manifest
+from ..errors import UsageError
+from . import wire
+from .beside import write_lock
+from .yamlfile import parse_yaml
+
+
+def lock_draft(
+    manifest: Path, before: bytes | None, draft: bytes, pinned: Sequence[Pinned] = (), *, lock: bool
+) -> tuple[Manifest, Project | None]:
+    """Lock a draft, and only then write it: what cannot be locked changes nothing. Without `lock`
+    it is only read, so that no mistake is written. What was `pinned` already is not asked again."""
+    if not lock:
+        parsed = Manifest.parse(parse_yaml(draft, str(manifest)))
+        keep_draft(manifest, before, draft)
+        return parsed, None
+    project = wire.open_project(manifest, wire.open_store(), draft=draft, pinned=pinned)
+    keep_draft(manifest, before, draft, lambda: write_lock(project.root, project.lock))
+    return project.manifest, project
+
+
+def keep_draft(
+    manifest: Path, before: bytes | None, draft: bytes, then: Callable[[], None] = lambda: None
+) -> None:
+    """Write the draft and do the rest; where that fails, what was there `before` comes back, to
+    the byte. Raises UsageError when somebody else wrote the manifest meanwhile."""
+    place = manifest.resolve()  # a link to it stays one
+    if (place.read_bytes() if place.exists() else None) != before:
+        raise UsageError(
+            f"{manifest} was changed while this command ran", hint="run the same command again"
+        )
+    _replace(place, draft)
+    try:
+        then()
+    except BaseException:
+        if before is None:
+            place.unlink()
+        else:
+            _replace(place, before)
+        raise
+
+
+def _replace(place: Path, content: bytes) -> None:
+    draft = place.with_name(f".{place.name}.{os.getpid()}")
+    draft.write_bytes(content)
+    if place.exists():
+        draft.chmod(place.stat().st_mode & 0o7777)
+    draft.replace(place)

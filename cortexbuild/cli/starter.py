@@ -1,0 +1,119 @@
+"""The cortex.yaml to start from: what this machine is, and the models that are on it already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core.naming import unlike, word_of
+from ..core.ports import Toolbox
+from ..errors import CortexError
+from ..formats.detection import detect
+from ..sources._found import Found
+from . import words
+from .adding import entry_of, path_from, recipe_for
+from .hardware import Hardware
+from .recipes import Recipes
+from .yamledit import entry_lines
+
+EXAMPLE = (
+    "One looks like this; `cortexbuild add hf:org/name` writes it, and pins it in cortex.lock:",
+    "",
+    "my-model:",
+    "  source: hf:org/name@main # or path:folder, or https://host/model.gguf#sha256=…",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A model that was found, and what to build it into; without a `recipe`, `problem` says why
+    nothing can be built of it."""
+
+    found: Found
+    name: str
+    source: str
+    size: int = 0
+    recipe: str = ""
+    problem: str = ""
+
+
+def offers(
+    found: Iterable[Found], root: Path, user: Path, usual: Sequence[str], toolbox: Toolbox
+) -> Iterator[Offer]:
+    """Each with a name of its own. Headers are read, and no more."""
+    recipes, taken = Recipes(root), set[str]()
+    for one in found:
+        source = _source(one, root, user)
+        name = unlike(word_of(_short(one.name)), taken)
+        try:
+            facts = detect(one.place).to_plain()
+            recipe = recipe_for(one.source, facts, recipes, usual, toolbox)
+        except CortexError as error:
+            yield Offer(one, name, source, problem=str(error))
+            continue
+        taken.add(name)
+        yield Offer(one, name, source, int(str(facts["size_bytes"])), recipe)
+
+
+def _source(found: Found, root: Path, user: Path) -> str:
+    """Below the folder of the manifest, or from the user's own: others have another."""
+    if not found.source.startswith("path:"):
+        return found.source
+    path = path_from(found.place, root)
+    inside = Path(path).is_absolute() and found.place.is_relative_to(user)
+    return f"path:~/{found.place.relative_to(user)}" if inside else f"path:{path}"
+
+
+def _short(name: str) -> str:
+    word = name.rstrip("/").rpartition("/")[2]
+    return word.removesuffix(".gguf").partition("--")[2] or word.removesuffix(".gguf")
+
+
+def starter(hardware: Hardware, usual: str, found: Sequence[Offer], *, active: bool) -> str:
+    """A manifest. Models that were found are comments in it, unless they are to be `active`."""
+    accelerator = "" if hardware.accelerator == "none" else f", {hardware.accelerator}"
+    engines = ", ".join(hardware.engines) or "none: pip install 'cortexbuild[all]'"
+    lines = [
+        "# The models this project wants, and what each is built into. Then: cortexbuild sync",
+        f"# Written on {hardware.chip}, {words.size(hardware.memory)} of memory{accelerator};"
+        f" engines: {engines}.",
+        f"# There, `{usual}` is a good first target; `cortexbuild recipes` lists them all.",
+        "schema: 1",
+        "models:",
+    ]
+    good = [offer for offer in found if offer.recipe]
+    if good and not active:
+        lines += ["  # These are on this machine. Take the `# ` away from those that you want.", ""]
+    for offer in good:
+        lines += _entry(offer, active=active)
+    if not good:
+        example = (*EXAMPLE, f"  targets: [{usual}]")
+        lines += [f"  # {line}".rstrip() for line in example]
+    unfit = [offer for offer in found if not offer.recipe]
+    if unfit:
+        lines += ["", "# Found too, and nothing can be built of it:"]
+        lines += [
+            f"# - {offer.found.where}, {offer.found.name}: {offer.problem}" for offer in unfit
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(offer: Offer, *, active: bool) -> list[str]:
+    notes = [f"{offer.found.where}, {words.size(offer.size)}", *offer.found.notes]
+    entry = entry_lines((offer.name, entry_of(offer.source, [offer.recipe])), 0, 2, ())
+    about = [f"  # {note}" for note in notes]
+    return about + [f"  {'' if active else '# '}{line}" for line in entry] + [""]
+
+
+def ignore(root: Path, line: str) -> Path | None:
+    """Have git ignore what is only kept beside the manifest, where there is git; gives the file
+    that was changed."""
+    if not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return None
+    file = root / ".gitignore"
+    before = file.read_text() if file.exists() else ""
+    if line in before.split():
+        return None
+    file.write_text(before + ("" if before.endswith("\n") or not before else "\n") + f"{line}\n")
+    return file
