@@ -16,6 +16,7 @@ MODULES = {
     "cache": ("cache",),
     "comparing": ("status", "diff"),
     "running": ("generate",),
+    "exporting": ("export",),
     "reporting": ("report", "compare"),
     "starting": ("recipes", "init", "schema"),
     "remotes": ("push", "pull"),
