@@ -67,6 +67,4 @@ def find_neighbour(to: str) -> Neighbour:
         return known[to]
     if "/" in to or to.startswith((".", "~")):
         return folder.neighbour(Path(to).expanduser().absolute())
-    raise UsageError(
-        f"`--to {to}` is not known", hint=f"{', '.join(known)}, or a folder: `./{to}`"
-    )
+    raise UsageError(f"`--to {to}` is not known", hint=f"{', '.join(known)}, or a folder: `./{to}`")

@@ -39,9 +39,7 @@ def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -
     texts = {
         ollama.TEMPLATE: template,
         ollama.LICENCE: package.texts.get("LICENSE"),
-        ollama.PARAMETERS: ollama.parameters(
-            ollama.stops(header.fields, generation), generation
-        ),
+        ollama.PARAMETERS: ollama.parameters(ollama.stops(header.fields, generation), generation),
     }
     written = {kind: text for kind, text in texts.items() if text is not None}
     layers = [

@@ -32,7 +32,12 @@ def test_a_folder_has_the_model_its_card_its_licence_and_where_it_comes_from(spa
     out = tmp_path / "out"
     said = json.loads(exported(space, "--to", str(out), "--json").stdout)
     assert (said["to"], said["path"], said["bytes"]) == ("folder", str(out), {"linked": 4})
-    assert sorted(p.name for p in out.iterdir()) == ["LICENSE", "README.md", "m-t.txt", "provenance.json"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "LICENSE",
+        "README.md",
+        "m-t.txt",
+        "provenance.json",
+    ]
     assert (out / "m-t.txt").samefile(space.view() / "model.txt")
     assert (out / "LICENSE").read_text() == "do as you like\n"
     head = front(out)
@@ -118,7 +123,10 @@ def test_what_is_not_built_or_not_good_enough_does_not_go_out(space, tmp_path):
 
 def test_no_folder_of_this_machine_is_told(space, tmp_path):
     place = space.root / "weights"
-    space.write("cortex.yaml", (space.root / "cortex.yaml").read_text().replace("path:weights", f"path:{place}"))
+    space.write(
+        "cortex.yaml",
+        (space.root / "cortex.yaml").read_text().replace("path:weights", f"path:{place}"),
+    )
     space.sync()
     out = tmp_path / "out"
     exported(space, "--to", str(out))
@@ -166,7 +174,11 @@ def test_lm_studio_has_publisher_model_and_file(tmp_path, monkeypatch):
     (file,) = store.add_folder(tmp_path / "in").files
     packed = Package("m:t", "gguf", {"m-t.gguf": file}, {"README.md": b"card"})
     given = lmstudio.give(store, packed, tmp_path / "models", "me/m", How())
-    found = {p.relative_to(tmp_path / "models").as_posix() for p in (tmp_path / "models").rglob("*") if p.is_file()}
+    found = {
+        p.relative_to(tmp_path / "models").as_posix()
+        for p in (tmp_path / "models").rglob("*")
+        if p.is_file()
+    }
     assert found == {"me/m/m-t.gguf", "me/m/README.md"} and given.bytes_ == {"linked": 7}
     with pytest.raises(UsageError, match="m:t is int8"):
         lmstudio.give(store, Package("m:t", "int8", {}, {}), tmp_path, "me/m", How())

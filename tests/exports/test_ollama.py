@@ -49,7 +49,9 @@ def gguf(told, *, kind=8, blocks=4):
     """A file with one matrix of Q8_0, or of another kind, and these fields."""
     types = {bool: 7, int: 4, str: 8}
     rows = [
-        (key, 9, (8, value)) if isinstance(value, list) else (key, 10 if value == LARGE else types[type(value)], value)
+        (key, 9, (8, value))
+        if isinstance(value, list)
+        else (key, 10 if value == LARGE else types[type(value)], value)
         for key, value in told.items()
     ]
     size = {8: 34, 2: 18}[kind] * blocks
@@ -77,7 +79,9 @@ def test_parameters_are_those_of_llama_3_byte_for_byte():
 def test_a_config_is_that_of_llama_3_byte_for_byte(tmp_path):
     """library/llama3.1:8b: 8030261312 parameters, Q4_0, four layers."""
     layers = [
-        Layer(MODEL, "87048bcd55216712ef14c11c2c303728463207b165bf18440b9b84b07ec00f87", 4661211808),
+        Layer(
+            MODEL, "87048bcd55216712ef14c11c2c303728463207b165bf18440b9b84b07ec00f87", 4661211808
+        ),
         Layer(TEMPLATE, "11ce4ee3e170f6adebac9a991c22e22ab3f8530e154ee669954c4bc73061c258", 1481),
         Layer(LICENCE, "f1cd752815fcf68c3c2e73b2b00b5396c5dffb9eebe49567573f275f9ec85fcd", 12321),
         Layer(PARAMETERS, "56bb8bd477a519ffa694fc449c2413c6f0e1d3b1c88fa7e3c9d88d3ae49d4dcb", 96),
@@ -94,7 +98,9 @@ def test_a_manifest_is_that_of_llama_3_byte_for_byte():
     """library/llama3:latest, whose ID in `ollama list` is 365c0bd3c000. The registry has it without
     the newline that `ollama create` writes on a disk."""
     layers = [
-        Layer(MODEL, "6a0746a1ec1aef3e7ec53868f220ff6e389f6f8ef87a01d77c96807de94ca2aa", 4661211424),
+        Layer(
+            MODEL, "6a0746a1ec1aef3e7ec53868f220ff6e389f6f8ef87a01d77c96807de94ca2aa", 4661211424
+        ),
         Layer(LICENCE, "4fa551d4f938f68b8c1e6afa9d28befb70e3f33f75d0753248d530364aeea40f", 12403),
         Layer(TEMPLATE, "8ab4849b038cf0abc5b1c9b8ee1443dca6b93a045c2272180d985126eb40bf6f", 254),
         Layer(PARAMETERS, "577073ffcc6ce95b9981eacc77d1039568639e5638e83044994560d9ef82ce1b", 110),
@@ -114,7 +120,11 @@ CONFIG = b"application/vnd.docker.container.image.v1+json"
     ("text", "path", "short"),
     [
         ("m", "registry.ollama.ai/library/m/latest", "m:latest"),
-        ("qwen2.5:gguf-q4_k_m", "registry.ollama.ai/library/qwen2.5/gguf-q4_k_m", "qwen2.5:gguf-q4_k_m"),
+        (
+            "qwen2.5:gguf-q4_k_m",
+            "registry.ollama.ai/library/qwen2.5/gguf-q4_k_m",
+            "qwen2.5:gguf-q4_k_m",
+        ),
         ("me/m:t", "registry.ollama.ai/me/m/t", "me/m:t"),
         ("host:5000/me/m:t", "host:5000/me/m/t", "host:5000/me/m:t"),
     ],
@@ -124,7 +134,9 @@ def test_a_name_says_where_its_manifest_is(text, path, short):
     assert (str(name.path), str(name)) == (f"manifests/{path}", short)
 
 
-@pytest.mark.parametrize("text", ["", "..", "a/../b", "-m", "m:", "m:-t", "a.b/m", "m m", "x/y/z/m", "m:" + "t" * 81])
+@pytest.mark.parametrize(
+    "text", ["", "..", "a/../b", "-m", "m:", "m:-t", "a.b/m", "m m", "x/y/z/m", "m:" + "t" * 81]
+)
 def test_what_is_no_name_of_ollamas_is_refused(text):
     with pytest.raises(UsageError, match="--name|cannot be the name"):
         Name.parse(text)
@@ -163,7 +175,9 @@ def test_every_part_has_the_name_of_its_content_and_the_weights_are_no_copy(tmp_
         assert path.name == f"sha256-{sha256(path.read_bytes())}"
     layers = layers_of(root)
     assert list(layers) == ["model", "template", "license", "params"]
-    assert layers["model"].samefile(store.blob(weights.digest)) and given.bytes_ == {"linked": weights.size}
+    assert layers["model"].samefile(store.blob(weights.digest)) and given.bytes_ == {
+        "linked": weights.size
+    }
     assert layers["license"].read_bytes() == b"do as you like\n"
     assert json.loads(layers["params"].read_bytes()) == {"stop": ["</s>"]}
     assert (given.name, given.use) == ("m:t", "ollama run m:t")
@@ -209,9 +223,15 @@ def test_who_writes_the_first_token_is_not_asked_twice(tmp_path, store):
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ("{% for m in messages %}{{ loop.index }}{{ m['content'] }}{% endfor %}", "is not guessed at"),
+        (
+            "{% for m in messages %}{{ loop.index }}{{ m['content'] }}{% endfor %}",
+            "is not guessed at",
+        ),
         ("{% if %}", "is not guessed at"),
-        ("{% for m in messages %}{{ '{{' + m['content'] + '}}' }}{% endfor %}", "is not guessed at"),
+        (
+            "{% for m in messages %}{{ '{{' + m['content'] + '}}' }}{% endfor %}",
+            "is not guessed at",
+        ),
         (None, "the model has none"),
     ],
 )
@@ -250,7 +270,9 @@ def test_weights_that_are_there_under_the_right_name_and_wrong_are_put_right(tmp
 def test_a_copy_is_one_of_its_own_and_can_be_edited(tmp_path, store):
     packed, root = package(store), tmp_path / "ollama"
     (weights,) = packed.files.values()
-    assert ollama.give(store, packed, root, "m:t", How(copies=True)).bytes_ == {"copied": weights.size}
+    assert ollama.give(store, packed, root, "m:t", How(copies=True)).bytes_ == {
+        "copied": weights.size
+    }
     blob = layers_of(root)["model"]
     assert not blob.samefile(store.blob(weights.digest)) and os.access(blob, os.W_OK)
 
@@ -278,5 +300,3 @@ def test_a_number_of_parameters_is_rounded_as_ollama_does(tmp_path):
         path.write_bytes(gguf(told))
         said[count] = json.loads(config(read_header(path), []))["model_type"]
     assert list(said.values()) == ["8.0B", "361.82M", "3B", "46K", "999"]
-
-

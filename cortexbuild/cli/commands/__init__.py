@@ -17,6 +17,7 @@ MODULES = {
     "comparing": ("status", "diff"),
     "running": ("generate",),
     "exporting": ("export",),
+    "serving": ("serve",),
     "reporting": ("report", "compare"),
     "starting": ("recipes", "init", "schema"),
     "remotes": ("push", "pull"),

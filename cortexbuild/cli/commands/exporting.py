@@ -59,9 +59,7 @@ def _export(args: argparse.Namespace) -> int:
     return 0
 
 
-def _give(
-    args: argparse.Namespace, project: Project, neighbour: Neighbour, found: Ready
-) -> Given:
+def _give(args: argparse.Namespace, project: Project, neighbour: Neighbour, found: Ready) -> Given:
     store = wire.store_of(project)
     # What goes out under our name is read, not only looked at.
     store.check_blobs(found.files.values(), f"run `cortexbuild sync {found.target}`")
