@@ -41,8 +41,8 @@ def card(
     parts = [
         _front(project, goal, entry.source, licence),
         f"# {model}, {name}\n",
-        f"{_cell(shown(entry.source))} in {goal.format}, by the recipe `{goal.recipe}` of cortexbuild. "
-        f"Licence: {_licence(licence)}.\n",
+        f"{_cell(shown(entry.source))} in {goal.format}, by the recipe `{goal.recipe}` of "
+        f"cortexbuild. Licence: {_licence(licence)}.\n",
         *_section("Quality", _quality(project, target, goal)),
         *_section("Made by", _steps(provenance)),
         *_section("Made from", _sources(provenance)),

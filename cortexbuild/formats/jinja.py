@@ -11,7 +11,7 @@ from .turns import Message, Render
 
 def rendering(template: str, *, bos: str, eos: str) -> Render:
     """A template to call. Raises ValueError when it is no template, and so does what is returned
-    when it refuses messages. It is not told what day it is: that would be in the prompts for ever."""
+    when it refuses messages. It is not told the day, which would stand in prompts for ever."""
     from jinja2 import TemplateError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

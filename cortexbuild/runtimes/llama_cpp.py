@@ -130,10 +130,10 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
 
 
 def server(path: Path, target: str, host: str, port: int) -> Server:
-    arguments = ("--model", str(gguf_file(path)), "--model_alias", target, "--host", host)
-    arguments += ("--port", str(port), "--n_gpu_layers", "-1")
+    where = ("--host", host, "--port", str(port))
+    arguments = ("--model", str(gguf_file(path)), "--model_alias", target, "--n_gpu_layers", "-1")
     needs = ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context")
-    return Server("llama_cpp.server", arguments, target, needs, "gguf,serve")
+    return Server("llama_cpp.server", (*arguments, *where), target, needs, "gguf,serve")
 
 
 RUNTIME = Runtime(formats=("gguf", "gguf-*"), load=GgufModel, server=server)

@@ -9,6 +9,7 @@ from .command import Command
 
 MODULES = {
     "sync": ("sync",),
+    "watching": ("watch",),
     "lock": ("lock",),
     "plan": ("plan",),
     "looking": ("why", "list", "info", "path"),
@@ -16,7 +17,7 @@ MODULES = {
     "cache": ("cache",),
     "comparing": ("status", "diff"),
     "running": ("generate",),
-    "exporting": ("export",),
+    "exporting": ("export", "push-to-hub"),
     "serving": ("serve",),
     "reporting": ("report", "compare"),
     "starting": ("recipes", "init", "schema"),

@@ -1,4 +1,4 @@
-"""`export`: hand a built target to the programs that run it."""
+"""`export` and `push-to-hub`: hand a built target to other programs, and to other people."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from pathlib import Path
 
 from ...app.export import Ready, ready, source_file
 from ...app.project import Project
+from ...core.licences import check_licences
+from ...errors import RemoteError
 from ...exports import Given, How, Neighbour, Package, find_neighbour
+from ...sources import is_offline
 from .. import wire, words
-from .command import Command, add_json, open_project, print_json
+from .command import Command, add_json, open_project, print_json, print_rows
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,18 +64,57 @@ def _export(args: argparse.Namespace) -> int:
 
 def _give(args: argparse.Namespace, project: Project, neighbour: Neighbour, found: Ready) -> Given:
     store = wire.store_of(project)
-    # What goes out under our name is read, not only looked at.
-    store.check_blobs(found.files.values(), f"run `cortexbuild sync {found.target}`")
-    package = Package(
-        found.target,
-        found.goal.format,
-        found.files,
-        found.texts,
-        partial(source_file, project, found.target),
-    )
     root = (args.root or neighbour.root()).expanduser().absolute()
     name = args.name or neighbour.name(found.target)
-    return neighbour.give(store, package, root, name, How(args.copy, args.replace))
+    how = How(args.copy, args.replace)
+    return neighbour.give(store, _package(project, found), root, name, how)
+
+
+def _package(project: Project, found: Ready) -> Package:
+    """What goes out under our name is read, not only looked at."""
+    files = found.files.values()
+    wire.store_of(project).check_blobs(files, f"run `cortexbuild sync {found.target}`")
+    source = partial(source_file, project, found.target)
+    return Package(found.target, found.goal.format, found.files, found.texts, source)
+
+
+def _push_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    parser.add_argument("repo", metavar="REPO", help="`org/name`; it is made if there is none")
+    parser.add_argument("--private", action="store_true", help="if it is made, for you alone")
+    parser.add_argument("--revision", default="main", metavar="BRANCH", help="(default: main)")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would be sent")
+    add_json(parser)
+
+
+def _push(args: argparse.Namespace) -> int:
+    from ...exports.hub import push
+
+    project = open_project(args)
+    check_licences(project.manifest, project.lock)
+    found = ready(project, args.target, partial(beside, project))
+    package = _package(project, found)
+    rows = [(path, file.size) for path, file in package.files.items()]
+    rows += [(path, len(text)) for path, text in package.texts.items()]
+    fields = {"target": found.target, "repo": args.repo, "revision": args.revision}
+    if args.dry_run:
+        if args.json:
+            print_json("push-to-hub/1", {**fields, "files": dict(rows), "commit": None})
+            return 0
+        print(f"{found.target} would be sent to {args.repo}, branch {args.revision}:")
+        print_rows([(f"  {path}", words.size(size)) for path, size in rows])
+        return 0
+    if is_offline():
+        raise RemoteError("`push-to-hub` needs the network, and it is not to be used")
+    store = wire.store_of(project)
+    pushed = push(store, package, args.repo, args.revision, private=args.private)
+    if args.json:
+        fields |= {"url": pushed.url, "commit": pushed.commit}
+        print_json("push-to-hub/1", {**fields, "files": dict(rows)})
+        return 0
+    done = "is there already" if pushed.was_there else "was sent"
+    print(f"{found.target} {done}: {pushed.url} ({pushed.commit[:12]})")
+    return 0
 
 
 def beside(project: Project, origin: str, name: str) -> bytes | None:
@@ -87,4 +129,7 @@ def beside(project: Project, origin: str, name: str) -> bytes | None:
         return None
 
 
-COMMANDS = (Command("export", "hand a built target to another program", _arguments, _export),)
+COMMANDS = (
+    Command("export", "hand a built target to another program", _arguments, _export),
+    Command("push-to-hub", "publish a built target on the Hub", _push_arguments, _push),
+)
