@@ -343,6 +343,19 @@ SABOTAGES = (
     Sabotage("what an import cannot pin is forgotten", "cortexbuild/cli/commands/importing.py", "            left.append(Left(entry.source, entry.name, str(error)))", "            pass", "tests/cli/test_import.py"),
     Sabotage("a dry import writes", "cortexbuild/cli/commands/importing.py", "if not args.dry_run and (", "if (", "tests/cli/test_import.py"),
     Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
+    Sabotage("an export is not read before it goes out", "cortexbuild/cli/commands/exporting.py", '    wire.store_of(project).check_blobs(files, f"run `cortexbuild sync {found.target}`")\n', "", "tests/exports/test_export.py"),
+    Sabotage("an export of what is not good enough", "cortexbuild/app/export.py", "    if problems:", "    if False:", "tests/exports/test_export.py"),
+    Sabotage("an export takes a folder of others", "cortexbuild/exports/placing.py", "    if foreign:", "    if False:", "tests/exports/test_export.py"),
+    Sabotage("an export takes another model's place", "cortexbuild/exports/ollama.py", "path.read_bytes() != text and not how.replace", "False", "tests/exports/test_ollama.py"),
+    Sabotage("an export tells where this machine has its files", "cortexbuild/app/card.py", 'return f"path:{public_name(place) or \'\'}" if scheme == "path" else origin', "return origin", "tests/exports/test_export.py"),
+    Sabotage("an export to Ollama writes JSON as Python does", "cortexbuild/formats/ollama.py", 'for letter in "<>&\\u2028\\u2029":', 'for letter in "":', "tests/exports/test_ollama.py"),
+    Sabotage("an export to Ollama guesses at templates", "cortexbuild/formats/turns.py", "return found if _holds(found, render) else None", "return found", "tests/exports/test_turns.py"),
+    Sabotage("an export to the Hub's cache shows no commit", "cortexbuild/exports/hf_cache.py", "    give_text(commit.encode(), reference)\n", "", "tests/exports/test_export.py"),
+    Sabotage("a push to the Hub forgets the licences", "cortexbuild/cli/commands/exporting.py", "    check_licences(project.manifest, project.lock)\n", "", "tests/exports/test_push_to_hub.py"),
+    Sabotage("a server hears what others are told", "cortexbuild/cli/serving.py", "if name not in _NOT_FOR_IT}", "if True}", "tests/cli/test_serving.py"),
+    Sabotage("a server outlives its command", "cortexbuild/cli/serving.py", "        child.send_signal(signal.SIGTERM)", "        return", "tests/cli/test_serving.py"),
+    Sabotage("a watch forgets what changed while it built", "cortexbuild/cli/watching.py", "        while look() == before:", "        before = look()\n        while look() == before:", "tests/cli/test_watching.py"),
+    Sabotage("a watch ends with a failure", "cortexbuild/cli/commands/watching.py", "        return error.exit_code\n", "        raise\n", "tests/cli/test_watching.py"),
 )  # fmt: skip
 
 

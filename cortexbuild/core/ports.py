@@ -203,11 +203,28 @@ class LoadedModel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Server:
+    """A runtime's own OpenAI-compatible server: a Python module, and what it is told. `model` is
+    what a client calls the model, `extra` is what installs all of `modules`."""
+
+    module: str
+    arguments: tuple[str, ...]
+    model: str
+    modules: tuple[str, ...]
+    extra: str
+
+
+@dataclass(frozen=True, slots=True)
 class Runtime:
-    """A way to run built models of some formats (patterns); `path` is their folder or file."""
+    """A way to run built models of some formats (patterns); `path` is their folder or file.
+
+    `server` tells how to serve one, by its path, its target, a host and a port; None where nothing
+    here does.
+    """
 
     formats: tuple[str, ...]
     load: Callable[[Path], LoadedModel]
+    server: Callable[[Path, str, str, int], Server] | None = None
 
 
 class Store(Protocol):

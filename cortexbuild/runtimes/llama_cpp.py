@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.ports import Runtime, Sampling
+from ..core.ports import Runtime, Sampling, Server
 from ..errors import ToolError
 from .llama_library import GgufFile, gguf_file
 from .prompting import prompt_of
@@ -123,4 +123,11 @@ def _texts(pieces: Iterator[bytes]) -> Iterator[str]:
         yield rest
 
 
-RUNTIME = Runtime(formats=("gguf", "gguf-*"), load=GgufModel)
+def server(path: Path, target: str, host: str, port: int) -> Server:
+    where = ("--host", host, "--port", str(port))
+    arguments = ("--model", str(gguf_file(path)), "--model_alias", target, "--n_gpu_layers", "-1")
+    needs = ("llama_cpp", "fastapi", "uvicorn", "sse_starlette", "starlette_context")
+    return Server("llama_cpp.server", (*arguments, *where), target, needs, "gguf,serve")
+
+
+RUNTIME = Runtime(formats=("gguf", "gguf-*"), load=GgufModel, server=server)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.ports import Runtime, Sampling
+from ..core.ports import Runtime, Sampling, Server
 from ..errors import ToolError
 from .pieces import text_pieces
 from .prompting import prompt_of, templated
@@ -102,4 +102,10 @@ def _suit_cpu(model: Any) -> None:
             module.weight = module.weight.astype(mx.float32)
 
 
-RUNTIME = Runtime(formats=("mlx", "mlx-*"), load=MlxModel)
+def server(path: Path, target: str, host: str, port: int) -> Server:
+    del target  # it knows no names but this one
+    arguments = ("--model", str(path), "--host", host, "--port", str(port))
+    return Server("mlx_lm.server", arguments, "default_model", ("mlx_lm",), "mlx")
+
+
+RUNTIME = Runtime(formats=("mlx", "mlx-*"), load=MlxModel, server=server)

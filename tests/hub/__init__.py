@@ -131,10 +131,12 @@ class Hub:
                     return armed.fault
         return None
 
-    def answer(self, method: str, path: str, query: str, token: str | None) -> Answer:
+    def answer(
+        self, method: str, path: str, query: str, token: str | None, body: bytes = b""
+    ) -> Answer:
         """`path` is still quoted: a branch's name may hold a slash."""
         try:
             with self.lock:
-                return answer(self, method, path, query, token)
+                return answer(self, method, path, query, token, body)
         except Refused as refused:
             return refused.answer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote
 
-from hub import xet
+from hub import uploads, xet
 from hub.model import Answer, Blob, Refused, Repo
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Call:
     name: str = ""
     rev: str = "main"
     path: str = ""
+    body: bytes = b""
 
     def one(self, key: str, default: str = "") -> str:
         return self.form.get(key, [default])[0]
@@ -209,16 +210,27 @@ ROUTES: dict[str, list[tuple[re.Pattern[str], Callable[[Call], Answer]]]] = {
         (re.compile(_MODEL), model_info),
         (re.compile(f"/{_REPO}/resolve/(?P<rev>[^/]+)/(?P<path>.+)"), resolve),
     ],
-    "POST": [(re.compile(_MODEL + "/paths-info/(?P<rev>[^/]+)"), get_paths_info)],
+    "POST": [
+        (re.compile(_MODEL + "/paths-info/(?P<rev>[^/]+)"), get_paths_info),
+        (re.compile("/api/repos/create"), uploads.create_repo),
+        (re.compile("/api/validate-yaml"), uploads.validate_yaml),
+        (re.compile(_MODEL + "/branch/(?P<rev>[^/]+)"), uploads.create_branch),
+        (re.compile(_MODEL + "/preupload/(?P<rev>[^/]+)"), uploads.preupload),
+        (re.compile(_MODEL + "/commit/(?P<rev>[^/]+)"), uploads.create_commit),
+        (re.compile(f"/{_REPO}\\.git/info/lfs/objects/batch"), uploads.lfs_batch),
+    ],
+    "PUT": [(re.compile("/upload/(?P<name>[0-9a-f]{64})"), uploads.lfs_upload)],
 }
 ROUTES["HEAD"] = ROUTES["GET"]
 
 
-def answer(hub: Hub, method: str, path: str, query: str, token: str | None) -> Answer:
+def answer(
+    hub: Hub, method: str, path: str, query: str, token: str | None, body: bytes = b""
+) -> Answer:
     for route, call in ROUTES[method]:
         if match := route.fullmatch(path):
             found = {name: unquote(text) for name, text in match.groupdict("").items() if text}
-            return call(Call(hub, token, parse_qs(query), **found))
+            return call(Call(hub, token, parse_qs(query), body=body, **found))
     raise Refused(404, "", "Sorry, we can't find the page you are looking for.")
 
 

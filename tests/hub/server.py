@@ -77,7 +77,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         hub = self.server.hub
-        form = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        body = self._body()
         path, _, query = self.path.partition("?")
         _, _, token = self.headers.get("Authorization", "").partition(" ")
         asked = _asked(self.headers.get("Range", ""))
@@ -85,14 +85,26 @@ class Handler(BaseHTTPRequestHandler):
         fault = hub.arrives(request)
         if isinstance(fault, Slow):
             hub.stopping.wait(fault.seconds)
-        text = f"{query}&{form.decode()}" if form else query
-        answer = _spoiled(hub.answer(self.command, path, text, request.token), fault)
+        if body and "urlencoded" in self.headers.get("Content-Type", ""):
+            query, body = f"{query}&{body.decode()}", b""
+        answer = _spoiled(hub.answer(self.command, path, query, request.token, body), fault)
         if answer.etag:
             whole = self.headers.get("If-Range", f'"{answer.etag}"') != f'"{answer.etag}"'
             answer = _part(answer, None if whole else asked)
         self._send(request, answer, fault if isinstance(fault, Drop) else None)
 
-    do_HEAD = do_POST = do_GET
+    do_HEAD = do_POST = do_PUT = do_GET
+
+    def _body(self) -> bytes:
+        """An upload comes in chunks when the client streams it."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
 
     def _send(self, request: Request, answer: Answer, drop: Drop | None) -> None:
         request.status = answer.status

@@ -1,0 +1,74 @@
+"""`serve`: the runtime's own OpenAI-compatible server, on a built target."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from ...app.generate import find_built
+from ...errors import ToolError, UsageError
+from ..serving import check_installed, free_port, is_loopback, running, wait_until_ready
+from .command import Command, add_json, open_project, print_json
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    parser.add_argument(
+        "--port", type=int, default=8080, metavar="N", help="0 takes a free one (default: 8080)"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", metavar="ADDRESS",
+        help="where to listen; without one, only programs on this machine are served",
+    )  # fmt: skip
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", help="show what the server itself says"
+    )
+    parser.add_argument(
+        "more", nargs="*", metavar="-- OPTION", help="options of the runtime's own server"
+    )
+    add_json(parser)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    if not 0 <= args.port < 1 << 16:
+        raise UsageError(f"--port must be between 0 and 65535, not {args.port}")
+    project = open_project(args)
+    built = find_built(project, args.target)
+    runtime = project.find_runtime(built.format)
+    if runtime.server is None:
+        raise ToolError(
+            f"nothing here serves {built.format} models",
+            hint="add a target in GGUF or MLX, as `gguf-q4_k_m` or `mlx-4bit`",
+        )
+    if built.stale:
+        _warn(f"{built.target} is not up to date; `cortexbuild sync` makes it so")
+    if not is_loopback(args.host):
+        _warn(f"whoever reaches {args.host} can use this model: it asks for no password")
+    try:
+        port = args.port or free_port(args.host)
+    except OSError as error:
+        raise UsageError(f"--host {args.host}: {error.strerror}") from error
+    # Where the view leads now: another sync may let it show another tree.
+    path = Path(built.path).resolve()
+    server = runtime.server(path, built.target, args.host, port)
+    check_installed(server)
+    with running(server, args.more, loud=args.verbose) as child:
+        wait_until_ready(child, args.host, port, server.model)
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        url = f"http://{host}:{port}/v1"
+        if args.json:
+            fields = {"target": built.target, "url": url, "model": server.model}
+            print_json("serve/1", {**fields, "pid": child.pid, "digest": built.tree.digest})
+        else:
+            print(f"{built.target} is served at {url} as `{server.model}`; Ctrl-C ends it")
+        sys.stdout.flush()
+        code = child.wait()
+        raise ToolError(f"the server ended with {code}")
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+COMMANDS = (Command("serve", "answer OpenAI's API with a built target", _arguments, _serve),)

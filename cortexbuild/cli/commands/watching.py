@@ -1,0 +1,52 @@
+"""`watch`: build again what changes, as it changes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+from ...errors import CortexError
+from .. import words
+from ..beside import LOCK
+from ..watching import look, rounds
+from .command import Command, add_targets
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    add_targets(parser)
+    parser.add_argument(
+        "--settle", type=float, default=1.0, metavar="SEC",
+        help="for how long nothing may change before it is built (default: 1)",
+    )  # fmt: skip
+
+
+def _watch(args: argparse.Namespace) -> int:
+    """Ends only by an interrupt."""
+    lock = args.manifest.absolute().parent / LOCK
+    for seen in rounds(partial(look, args.manifest), lock, max(args.settle, 0.0)):
+        done = "up to date" if _sync(args.manifest, args.targets) == 0 else "failed"
+        print(
+            f"{time.strftime('%H:%M:%S')}  {done}; watching {words.count(len(seen), 'file')}",
+            flush=True,
+        )
+    return 0
+
+
+def _sync(manifest: Path, targets: list[str]) -> int:
+    """One `sync`, as if it were typed. What goes wrong is said, and does not end the watching."""
+    from ..parser import parse
+
+    args = parse(["sync", "--manifest", str(manifest), "--", *targets])
+    try:
+        return int(args.run(args))
+    except CortexError as error:
+        print(f"error: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"\nhint: {error.hint}", file=sys.stderr)
+        return error.exit_code
+
+
+COMMANDS = (Command("watch", "build again what changes, as it changes", _arguments, _watch),)

@@ -1,0 +1,118 @@
+"""A runtime's own server as a child of ours, from its start to its end."""
+
+from __future__ import annotations
+
+import ctypes
+import http.client
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..core.ports import Server
+from ..errors import ToolError
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PATIENCE = 5.0
+"""Seconds for a server to end by itself."""
+_SHOWN = 15
+
+_NOT_FOR_IT = ("HOST", "PORT", "CONFIG_FILE")
+"""llama_cpp.server would believe these before what it is told: an address open to all, say."""
+
+
+def free_port(host: str) -> int:
+    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def check_installed(server: Server) -> None:
+    missing = [name for name in server.modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ToolError(
+            f"{server.module} cannot be started: {', '.join(missing)} is not installed",
+            hint=f"pip install 'cortexbuild[{server.extra}]'",
+        )
+
+
+@contextmanager
+def running(
+    server: Server, more: Sequence[str], *, loud: bool
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The server, until the block ends. It uses no network but for its clients, and sees no models
+    but this one. What it says is shown if it is `loud`, and else when it fails."""
+    with tempfile.TemporaryDirectory(prefix="cortexbuild-serve-") as scratch:
+        said = Path(scratch, "said")
+        environment = {name: text for name, text in os.environ.items() if name not in _NOT_FOR_IT}
+        environment |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": scratch, "PYTHONWARNINGS": "ignore"}
+        with said.open("wb") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-P", "-m", server.module, *server.arguments, *more],
+                stdin=subprocess.DEVNULL, env=environment,
+                stdout=None if loud else log, stderr=None if loud else log,
+                start_new_session=True,  # an interrupt of the terminal is for us
+                preexec_fn=_die_with_parent,
+            )  # fmt: skip
+        try:
+            yield child
+        except ToolError as error:
+            lines = said.read_text(errors="replace").splitlines()[-_SHOWN:]
+            if lines and not error.hint:
+                error.hint = "it said:\n  " + "\n  ".join(lines)
+            raise
+        finally:
+            _end(child)
+
+
+def wait_until_ready(child: subprocess.Popen[bytes], host: str, port: int, model: str) -> None:
+    """Ask for one token until one comes: then the model is loaded, and its kernels are made."""
+    body = {"model": model, "prompt": "a", "max_tokens": 1}
+    while not _answers(host, port, body):
+        if (code := child.poll()) is not None:
+            raise ToolError(f"the server ended with {code} before it was ready")
+        time.sleep(0.1)
+
+
+def _answers(host: str, port: int, body: Mapping[str, object]) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=600)
+    try:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", "/v1/completions", json.dumps(body), headers)
+        answer = connection.getresponse()
+        text = answer.read()
+    except (OSError, http.client.HTTPException):  # not yet
+        return False
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise ToolError(f"the server answers with {answer.status}: {text[:200].decode('latin-1')}")
+    return True
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.send_signal(signal.SIGTERM)
+    try:
+        child.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -1,0 +1,93 @@
+"""The cache of huggingface_hub: transformers, vLLM and mlx-lm find a model there by `org/name`.
+
+Nobody gave our commit a name, so it has that of the content: the first 40 digits of its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from ..core.digest import Digest, File, Tree
+from ..errors import StoreError, UsageError
+from ..store import disk
+from ..store.local import LocalStore
+from . import Given, How, Neighbour, Package
+from .placing import give_file, give_text
+
+ORGANISATION = "local"
+"""Whose a model is when nobody says: not the Hub's."""
+_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
+
+
+def root() -> Path:
+    """As huggingface_hub finds it."""
+    if hub := os.environ.get("HF_HUB_CACHE"):
+        return Path(hub).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
+    return Path(home).expanduser() / "hub"
+
+
+def default_name(target: str) -> str:
+    return f"{ORGANISATION}/{target.replace(':', '-')}"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """`org/name`, of what the Hub would accept."""
+    org, slash, model = name.partition("/")
+    parts = (org, model)
+    if not slash or any(not _PART.fullmatch(p) or "--" in p or ".." in p for p in parts):
+        raise UsageError(
+            f"`{name}` is not a name such as `org/model`",
+            hint="choose another with `--name`: letters, digits, and single `-`, `_` and `.`",
+        )
+    return org, model
+
+
+def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -> Given:
+    """Blobs, then the snapshot that shows them, then the reference to it."""
+    org, model = split_name(name)
+    repo = root / f"models--{org}--{model}"
+    texts = {
+        path: File(path, Digest(hashlib.sha256(text).hexdigest()), len(text))
+        for path, text in package.texts.items()
+    }
+    files = {path: File(path, f.digest, f.size) for path, f in package.files.items()}
+    commit = Tree.of([*files.values(), *texts.values()]).digest[:40]
+    reference, snapshot = repo / "refs" / "main", repo / "snapshots" / commit
+    before = reference.read_text() if reference.exists() else ""
+    if before not in ("", commit) and not how.replace:
+        raise StoreError(
+            f"{name} is in {root} at another commit ({before[:12]})",
+            hint="`--replace` makes this one its `main`, or choose another name with `--name`",
+        )
+    came: Counter[str] = Counter()
+    for file in files.values():
+        came[give_file(store, file, repo / "blobs" / file.digest, how)] += file.size
+    for path, file in texts.items():
+        give_text(package.texts[path], repo / "blobs" / file.digest)
+    _show(repo, snapshot, [*files.values(), *texts.values()])
+    give_text(commit.encode(), reference)
+    use = f'AutoModelForCausalLM.from_pretrained("{name}", local_files_only=True)'
+    return Given(name, snapshot, came, use=use if package.format != "gguf" else "")
+
+
+def _show(repo: Path, snapshot: Path, files: list[File]) -> None:
+    """Links to the blobs, all at once."""
+    if snapshot.exists():
+        return
+    draft = snapshot.with_name(f".{snapshot.name}.{os.getpid()}")
+    disk.remove(draft)
+    for file in files:
+        link = draft / file.path
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shown = os.path.relpath(repo / "blobs" / file.digest, snapshot / Path(file.path).parent)
+        link.symlink_to(shown)
+    draft.rename(snapshot)
+
+
+NEIGHBOUR = Neighbour("hf-cache", root, default_name, give)

@@ -1,0 +1,140 @@
+"""Files of the store under names of others: whole or not there, and never over what is not ours."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from ..core.digest import File
+from ..errors import StoreError
+from ..store import disk
+from ..store.hashing import sums_of
+from ..store.local import LocalStore
+from . import How, Package
+
+README, PROVENANCE = "README.md", "provenance.json"
+
+
+def give_file(store: LocalStore, file: File, dest: Path, how: How) -> str:
+    """Say how it came: it is a clone where the file system has them, else a second name of the
+    same bytes, else a copy. A file that is there and right stays."""
+    if _is(store, file, dest):
+        return "there"
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    try:
+        came = _copy(store, file, draft) if how.copies else _share(store, file, draft)
+        draft.replace(dest)
+    finally:
+        draft.unlink(missing_ok=True)
+    return came
+
+
+def give_text(text: bytes, dest: Path) -> None:
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
+    draft.write_bytes(text)
+    draft.replace(dest)
+
+
+def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
+    """A folder that is exactly the package, all at once. Raises StoreError when one is there that
+    is another, unless an export made it and it may be replaced."""
+    if folder.exists():
+        if _shows(store, package, folder):
+            return {"there": sum(file.size for file in package.files.values())}
+        _check_may_go(folder, how)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
+    disk.remove(draft)
+    try:
+        draft.mkdir()
+        came = fill(store, package, draft, how)
+        if folder.exists():
+            folder.rename(old)
+        draft.rename(folder)
+    finally:
+        disk.remove(draft)
+        disk.remove(old)
+    return came
+
+
+def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
+    came: Counter[str] = Counter()
+    for path, file in package.files.items():
+        came[give_file(store, file, folder / path, how)] += file.size
+    for path, text in package.texts.items():
+        give_text(text, folder / path)
+    return came
+
+
+def _share(store: LocalStore, file: File, draft: Path) -> str:
+    if disk.clone(store.blob(file.digest), draft):
+        return "cloned"
+    draft.unlink(missing_ok=True)
+    store.link_out(file, draft)
+    return "linked" if draft.samefile(store.blob(file.digest)) else "copied"
+
+
+def _copy(store: LocalStore, file: File, draft: Path) -> str:
+    shutil.copyfile(store.blob(file.digest), draft)
+    return "copied"
+
+
+def _is(store: LocalStore, file: File, path: Path) -> bool:
+    """Whether a file has this content already; what is not the store's own file is read."""
+    with suppress(FileNotFoundError):
+        if path.samefile(store.blob(file.digest)):
+            return True
+        return path.stat().st_size == file.size and sums_of(path).sha256 == file.digest
+    return False
+
+
+def _shows(store: LocalStore, package: Package, folder: Path) -> bool:
+    """Whether all of a package is there; somebody's notes beside it do no harm."""
+    try:
+        texts = all((folder / path).read_bytes() == text for path, text in package.texts.items())
+    except OSError:
+        return False
+    return texts and all(_is(store, file, folder / path) for path, file in package.files.items())
+
+
+def _check_may_go(folder: Path, how: How) -> None:
+    """An export's folder may be replaced when it is asked for, if nothing else is in it."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        if folder.is_dir():
+            folder.rmdir()
+            return
+        raise StoreError(f"{folder} is a file", hint="choose another name")
+    foreign = _foreign(folder)
+    if foreign:
+        raise StoreError(
+            f"{folder} holds {foreign}, which no export made, so it is left alone",
+            hint="choose another name, or move it away",
+        )
+    if not how.replace:
+        raise StoreError(
+            f"{folder} holds another model, or an older build of this one",
+            hint="`--replace` puts this one in its place",
+        )
+
+
+def _foreign(folder: Path) -> str:
+    """A file that is not an export's, by what its provenance lists; empty when there is none."""
+    import json
+
+    try:
+        found = json.loads((folder / PROVENANCE).read_text())
+        ours = {str(subject["name"]) for subject in found["subject"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"no {PROVENANCE} of ours"
+    ours |= {README, PROVENANCE, "LICENSE", "NOTICE"}
+    names = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))
+             if not path.is_dir())  # fmt: skip
+    return next((f"`{name}`" for name in names if name not in ours), "")
