@@ -70,7 +70,10 @@ def _enter(folder: str) -> None:
     try:
         os.chdir(folder)
     except OSError as error:
-        raise UsageError(f"`-C {folder}`: {error.strerror}") from error
+        raise UsageError(
+            f"`-C {folder}`: {error.strerror}",
+            hint="name a folder that is there; `-C` goes before everything else",
+        ) from error
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -19,8 +19,10 @@ from typing import Any
 
 from ..core.ports import Job
 from ..core.step import Failure, Kind
+from ..errors import REPORT
 from .errand import Errand
 
+LESS_AT_ONCE = "`-j 1` runs one step at a time; `resources: {memory: …}` says what there is"
 MOST_JOBS = 50  # of one child: libraries leak
 PASSED = (
     "PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ", "VIRTUAL_ENV",
@@ -58,9 +60,12 @@ class Child:
         code = self.process.returncode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            why = " (out of memory?)" if name == "SIGKILL" else ""
-            return Failure(f"its process was ended by {name}{why}", "", log)
-        return Failure(f"its process ended with {code}", "", log)
+            killed = name == "SIGKILL"
+            why = " (out of memory?)" if killed else ""
+            return Failure(
+                f"its process was ended by {name}{why}", LESS_AT_ONCE if killed else REPORT, log
+            )
+        return Failure(f"its process ended with {code}", REPORT, log)
 
 
 class Pool:

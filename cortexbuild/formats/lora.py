@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import SAVE_ADAPTER_AGAIN, ToolError
 from .adapters import adapter_in
 from .foreign import shown
 from .listing import local_files, read_object
@@ -73,7 +73,10 @@ class Delta:
                 hint="is this the model that the adapter was trained on?",
             )
         if weight.dtype not in FLOATS:
-            raise ToolError(f"{shown(self.target)} is {weight.dtype}, which takes no adapter")
+            raise ToolError(
+                f"{shown(self.target)} is {weight.dtype}, which takes no adapter",
+                hint="build from 16-bit weights: adapters are merged on those",
+            )
 
 
 def read_adapter(folder: Path) -> Sequence[Delta]:
@@ -87,16 +90,20 @@ def read_adapter(folder: Path) -> Sequence[Delta]:
     if name is None or config is None or not name.endswith(".safetensors"):
         raise ToolError(
             "expected adapter_config.json and weights in safetensors, as PEFT and mlx-lm write "
-            f"them; found {', '.join(sorted(files.sizes)) or 'nothing'}"
+            f"them; found {', '.join(sorted(files.sizes)) or 'nothing'}",
+            hint="name the folder with these two in `adapters:`",
         )
     file = folder / name
     tensors = read_header(file).tensors
     for info in tensors.values():
         if info.dtype not in FLOATS:
-            raise ToolError(f"{shown(info.name)} is {info.dtype}, which no adapter is")
+            raise ToolError(
+                f"{shown(info.name)} is {info.dtype}, which no adapter is",
+                hint="save the adapter in float32, float16 or bfloat16",
+            )
     found = _peft(config, file, tensors) if "peft_type" in config else _mlx(config, file, tensors)
     if not found:
-        raise ToolError(f"{name} is empty")
+        raise ToolError(f"{name} is empty", hint=SAVE_ADAPTER_AGAIN)
     return found
 
 
@@ -111,7 +118,10 @@ def _peft(
         rank = _of_pattern(config.get("rank_pattern"), module, config.get("r"))
         alpha = _of_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha"))
         if rank != down.shape[0]:
-            raise ToolError(f"{shown(down.name)} is of rank {down.shape[0]}, and not of {rank}")
+            raise ToolError(
+                f"{shown(down.name)} is of rank {down.shape[0]}, and not of {rank}",
+                hint=SAVE_ADAPTER_AGAIN,
+            )
         scale = _number(alpha, "lora_alpha") / (
             math.sqrt(rank) if config.get("use_rslora") else rank
         )
@@ -162,7 +172,9 @@ def _pairs(
         module = name.removesuffix(down).removesuffix(up)
         other = module + (up if name.endswith(down) else down)
         if other not in tensors:
-            raise ToolError(f"{shown(name)} is there, and {shown(other)} is not")
+            raise ToolError(
+                f"{shown(name)} is there, and {shown(other)} is not", hint=SAVE_ADAPTER_AGAIN
+            )
         if name.endswith(down):
             found[module] = (info, tensors[other])
     return found
@@ -177,7 +189,7 @@ def _of_pattern(patterns: object, module: str, otherwise: object) -> Any:
 
 def _number(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ToolError(f"adapter_config.json says no number for `{name}`")
+        raise ToolError(f"adapter_config.json says no number for `{name}`", hint=SAVE_ADAPTER_AGAIN)
     return value
 
 

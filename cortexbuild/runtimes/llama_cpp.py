@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling
-from ..errors import ToolError
+from ..errors import LOOK_AT_FILE, ToolError
 from .llama_library import GgufFile, gguf_file
 from .prompting import prompt_of
 from .sampling import choose
@@ -98,7 +98,10 @@ class GgufModel:
         finally:
             api.llama_batch_free(batch)
         if failed:
-            raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
+            raise ToolError(
+                f"llama.cpp could not compute {len(tokens)} tokens (code {failed})",
+                hint=LOOK_AT_FILE,
+            )
 
     def chat(self, message: str) -> str | None:
         from jinja2 import TemplateError
@@ -116,7 +119,10 @@ class GgufModel:
         try:
             return str(write(messages=[{"role": "user", "content": message}]).prompt)
         except (ValueError, TemplateError) as error:  # it may refuse what it is given
-            raise ToolError(f"the model's chat template refuses this: {error}") from error
+            raise ToolError(
+                f"the model's chat template refuses this: {error}",
+                hint="leave `--chat` out, or write the prompt as the template asks for",
+            ) from error
 
 
 def _texts(pieces: Iterator[bytes]) -> Iterator[str]:

@@ -32,5 +32,8 @@ def templated(tokenizer: Any, message: str) -> str | None:
     try:
         text = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=False)
     except TemplateError as error:
-        raise ToolError(f"the model's chat template refuses this: {error}") from error
+        raise ToolError(
+            f"the model's chat template refuses this: {error}",
+            hint="leave `--chat` out, or write the prompt as the template asks for",
+        ) from error
     return str(text)

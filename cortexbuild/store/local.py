@@ -85,7 +85,10 @@ class LocalStore(Blobs):
         with suppress(OSError):  # another process was first
             draft.rename(folder)
         if not self.is_placed(tree):
-            raise StoreError(f"{folder} could not be made")
+            raise StoreError(
+                f"{folder} could not be made",
+                hint="make room, and see that you may write there: `cortexbuild doctor`",
+            )
         return folder
 
     # -- traces
@@ -126,7 +129,10 @@ class LocalStore(Blobs):
                 self._remember(first)
                 return first
             path.unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written")
+        raise StoreError(
+            f"{path} cannot be written",
+            hint="make room, and see that you may write there: `cortexbuild doctor`",
+        )
 
     def trace_path(self, key: StepKey) -> Path:
         return self.root / f"ac/v1/{key[:2]}/{key}.json"

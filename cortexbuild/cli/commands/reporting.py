@@ -42,7 +42,10 @@ def _report(args: argparse.Namespace) -> int:
     try:
         args.output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{args.output} cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{args.output} cannot be written: {error.strerror}",
+            hint="name a file in a folder that is there and that you may write to: `-o FILE`",
+        ) from error
     print(args.output.absolute())
     return 0
 
@@ -76,7 +79,10 @@ def _compare(args: argparse.Namespace) -> int:
     project = open_project(args)
     targets = find_all(project, args.targets)
     if len(targets) < 2:
-        raise UsageError(f"`{args.targets[0]}` names one target, and comparing takes two")
+        raise UsageError(
+            f"`{args.targets[0]}` names one target, and comparing takes two",
+            hint="name two, or a pattern that several match, as `model:*`",
+        )
     prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     for built in targets:
         if built.stale:
