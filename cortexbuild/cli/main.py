@@ -33,11 +33,10 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         sys.stderr.close()
         return 0
-    except Exception:
-        import traceback  # it would be a third of what a sync with nothing to do imports
+    except Exception as error:
+        from .bug import report  # with traceback, a third of what a sync with nothing to do imports
 
-        traceback.print_exc()
-        print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
+        print(report(error, words), file=sys.stderr)
         return BUG
 
 
@@ -72,7 +71,7 @@ def _enter(folder: str) -> None:
     except OSError as error:
         raise UsageError(
             f"`-C {folder}`: {error.strerror}",
-            hint="name a folder that is there; `-C` goes before everything else",
+            hint="name a folder that is there; `-C` counts from where you are",
         ) from error
 
 

@@ -139,5 +139,5 @@ def _loading() -> Iterator[None]:
             yield
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = HINT if isinstance(error, ImportError) else ""
+            hint = HINT if isinstance(error, ImportError) else OTHER_PUBLICATION
             raise ToolError(f"transformers cannot load it: {said}", hint=hint) from error
