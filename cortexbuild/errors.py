@@ -21,6 +21,20 @@ from collections.abc import Mapping
 
 from .redaction import redacted
 
+# Hints that many errors share. Each says what to do, and so does that of any other error.
+REPORT = "this is not your mistake: please report it, with the step's log"
+MANIFEST_FORM = "docs/reference/cortex-yaml.md says what may stand here"
+FETCH_AGAIN = "the file is damaged or is something else; fetch it again"
+OTHER_PUBLICATION = "take another publication of the model, with 16 bits in safetensors if there is"
+SAVE_ADAPTER_AGAIN = "save the adapter again with PEFT or mlx-lm"
+IS_IT_UP = "see whether the address is right and the machine is up: `cortexbuild doctor`"
+TRY_REMOTES = "`cortexbuild doctor` tries each remote, and says what it finds"
+EXPORT_AGAIN = "write it again with `cortexbuild bundle export`, and bring all of it"
+OWN_SOURCES = "run it again, or name a folder of llama.cpp's sources in CORTEX_LLAMA_CPP"
+NOT_HTTP = "the server, or a proxy before it, is not one for files: use nginx, or bazel-remote"
+LOOK_AT_FILE = "`cortexbuild info FILE` says what it is; it may need a newer llama-cpp-python"
+HOSTILE_NAMES = "these names are damaged or hostile: take it anew from where you trust it"
+
 
 def shown(text: str) -> str:
     """A name out of a foreign file as it may stand in a message: short, and on one line."""

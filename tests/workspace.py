@@ -101,6 +101,11 @@ class Workspace:
         assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def outcome(self, *args: str) -> tuple[int, str]:
+        """The exit code of a command in this process, and all that it says on stderr."""
+        done = self._run_inside(args)
+        return done.returncode, done.stderr
+
     def _run_inside(self, args: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         from cortexbuild.cli.main import main
 

@@ -30,7 +30,9 @@ def find_built(project: Project, pattern: str) -> Built:
     """
     names = project.plan.select([pattern])
     if len(names) > 1:
-        raise UsageError(f"`{pattern}` names {len(names)} targets", hint=", ".join(names))
+        raise UsageError(
+            f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
+        )
     built = look(project, names[0])
     if built is None:
         raise ToolError(f"{names[0]} is not built", hint=f"run `cortexbuild sync {names[0]}`")

@@ -30,7 +30,10 @@ def read_lock(root: Path) -> Lock | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise LockError(f"{LOCK} cannot be read: {error}") from error
+        raise LockError(
+            f"{LOCK} cannot be read: {error}",
+            hint="see who owns it and who may read it; git has the last good one",
+        ) from error
     return lock_from_text(text, LOCK)
 
 

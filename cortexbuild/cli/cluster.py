@@ -78,7 +78,10 @@ def machines(
     """Where a sync's steps run, None for this machine alone; and the project as that sees it."""
     said = project.manifest.executor
     if args.executor == "local" and args.scheduler:
-        raise UsageError("`--scheduler` is for `--executor dask`")
+        raise UsageError(
+            "`--scheduler` is for `--executor dask`",
+            hint="leave `--executor local` out, or `--scheduler`",
+        )
     if args.executor == "local" or not (args.executor or args.scheduler or said):
         return project, None
     said = said or Cluster(dask=HERE)

@@ -125,7 +125,9 @@ def _hold(root: Root, notes: list[str], commits: dict[str, str]) -> Hold:
         try:
             lock = read_lock(root.project)
             if lock is None:
-                raise LockError(f"{root.project} has no cortex.lock")
+                raise LockError(
+                    f"{root.project} has no cortex.lock", hint="run `cortexbuild lock` there"
+                )
             pins = {origin: pinned.tree for origin, pinned in lock.sources.items()}
             commits |= {origin: pinned.commit for origin, pinned in lock.sources.items()}
         except CortexError as error:

@@ -34,10 +34,9 @@ def main(argv: list[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and (known := _of_disk(error)) is not None:
             return known
-        import traceback  # it would be a third of what a sync with nothing to do imports
+        from .bug import report  # with traceback, a third of what a sync with nothing to do imports
 
-        print(redacted(traceback.format_exc()), end="", file=sys.stderr)
-        print("error: this is a bug in cortexbuild; please report it", file=sys.stderr)
+        print(redacted(report(error, words)), file=sys.stderr)
         return BUG
 
 
@@ -86,7 +85,10 @@ def _enter(folder: str) -> None:
     try:
         os.chdir(folder)
     except OSError as error:
-        raise UsageError(f"`-C {folder}`: {error.strerror}") from error
+        raise UsageError(
+            f"`-C {folder}`: {error.strerror}",
+            hint="name a folder that is there; `-C` counts from where you are",
+        ) from error
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import NoReturn, TypeAlias
 
+from ..core.document import did_you_mean
+from ..errors import UsageError
 from ..version import VERSION
 from .beside import MANIFEST
 from .commands import commands_for
 from .commands.command import Command
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+class Parser(argparse.ArgumentParser):
+    """One whose complaints are errors like all others, and say what was probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        helped = f"`{self.prog} --help` tells of all that can be said"
+        choice = re.search(r"^argument (\S+): invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice is None:
+            raise UsageError(f"{self.prog}: {message}", hint=helped)
+        what, given, known = choice.groups()
+        near = did_you_mean(given, re.findall(r"'([^']*)'", known), helped)
+        said = f"no command `{given}`" if what == "COMMAND" else f"{what} cannot be `{given}`"
+        raise UsageError(f"{self.prog}: {said}", hint=near)
+
+    def refuse(self, words: Sequence[str]) -> NoReturn:
+        """For what no option or argument takes."""
+        first = words[0].partition("=")[0]
+        near = did_you_mean(first, list(self._option_string_actions))
+        what = "option" if first.startswith("-") else "further argument"
+        raise UsageError(
+            f"{self.prog}: no {what} `{first}`",
+            hint=near or f"`{self.prog} --help` tells of all that can be said",
+        )
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
@@ -23,16 +50,17 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         from .completion import complete, words_so_far
 
         words = words_so_far()
-    parser = argparse.ArgumentParser(
-        prog="cortexbuild", description="Build local language models from cortex.yaml."
-    )
+    parser = Parser(prog="cortexbuild", description="Build local language models from cortex.yaml.")
     parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands_for(words):
         _add(subparsers, command)
     if asked:
         complete(parser)
-    return parser.parse_args(words)
+    args, left = parser.parse_known_args(words)
+    if left:
+        args.parser.refuse(left)
+    return args
 
 
 def _add(subparsers: Subparsers, command: Command) -> None:
@@ -42,7 +70,7 @@ def _add(subparsers: Subparsers, command: Command) -> None:
         for part in command.parts:
             _add(below, part)
         return
-    sub.set_defaults(run=command.run)
+    sub.set_defaults(run=command.run, parser=sub)
     sub.add_argument(
         "-m", "--manifest", type=Path, default=Path(MANIFEST), metavar="FILE",
         help="the manifest (default: cortex.yaml)",

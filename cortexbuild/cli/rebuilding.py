@@ -13,7 +13,7 @@ from ..app.rebuild import Rebuilt, rebuild
 from ..core.events import Emit, Said
 from ..core.plan import Goal
 from ..core.step import Failure, Kind
-from ..errors import BuildFailed
+from ..errors import REPORT, BuildFailed
 from ..store import disk
 from ..store.local import LocalStore
 from ..store.scratch import scratch
@@ -45,7 +45,7 @@ def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebui
             executor.close()
             second.close()
     if isinstance(found, Failure):
-        raise BuildFailed({built.target: found.message}, hint=found.hint, code=found.code)
+        raise BuildFailed({built.target: found.message}, hint=found.hint or REPORT, code=found.code)
     return found
 
 

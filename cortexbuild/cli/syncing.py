@@ -33,6 +33,8 @@ from .dropping import drop
 from .machine import capacity
 from .prune import note_root
 
+SEE_ABOVE = "what was wrong with each is said above; `cortexbuild log` shows their logs"
+
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
@@ -169,4 +171,4 @@ def raise_if_failed(outcome: Outcome) -> None:
         code = next((code for code in (6, 1, 2, 5, 4) if code in codes), 1)
         code = 1 if code == 2 else code
         hints = [failure.hint for failure in outcome.failed.values() if failure.hint]
-        raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else "", code=code)
+        raise BuildFailed(failed, hint=hints[0] if len(hints) == 1 else SEE_ABOVE, code=code)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ..core.document import Path, Text
-from ..errors import ManifestError, UsageError, brief, shown
+from ..errors import MANIFEST_FORM, ManifestError, UsageError, brief, shown
 
 MOST_BYTES = 4 << 20
 MOST_PARTS = 200_000
@@ -42,9 +42,16 @@ def read_bytes(path: FilePath, name: str) -> bytes:
             f"{name} does not exist", hint="`cortexbuild init` writes one to start from"
         ) from error
     except OSError as error:
-        raise UsageError(f"{name} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{name} cannot be read: {error.strerror}",
+            hint="name a file that you may read: `-m FILE`",
+        ) from error
     if len(content) > MOST_BYTES:
-        raise ManifestError(f"larger than {MOST_BYTES >> 20} MiB", where=name)
+        raise ManifestError(
+            f"larger than {MOST_BYTES >> 20} MiB",
+            where=name,
+            hint="a manifest is a few kilobytes; is this the right file?",
+        )
     return content
 
 
@@ -58,10 +65,17 @@ def parse_yaml(content: bytes, name: str) -> Text:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        what = brief(str(error.problem or error.context))
-        raise ManifestError(f"not YAML: {what}", where=where) from error
+        raise ManifestError(
+            f"not YAML: {brief(str(error.problem or error.context))}",
+            where=where,
+            hint="look at the indentation, the quotes and the colons around this place",
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ManifestError(f"not YAML: {str(error).splitlines()[0]}", where=name) from error
+        raise ManifestError(
+            f"not YAML: {str(error).splitlines()[0]}",
+            where=name,
+            hint="write it again as plain UTF-8 text",
+        ) from error
     finally:
         loader.dispose()
     return Text(name, data, reading.marks if node is not None else {})
@@ -137,7 +151,11 @@ class _Reading:
 
     def _mistake(self, node: Any, message: str) -> ManifestError:
         line, column = _mark(node)
-        return ManifestError(message, where=f"{self._name}:{line}:{column}")
+        return ManifestError(
+            message,
+            where=f"{self._name}:{line}:{column}",
+            hint=MANIFEST_FORM,
+        )
 
 
 def _mark(node: Any) -> tuple[int, int]:

@@ -29,7 +29,10 @@ def modes(text: str, names: Sequence[str]) -> Mapping[str, Mode]:
             )
         if name == "local":
             if mode != "rw":
-                raise UsageError(f"`--cache {text}`: steps work in the local store: `local:rw`")
+                raise UsageError(
+                    f"`--cache {text}`: steps work in the local store: `local:rw`",
+                    hint="leave `local:` out; `remote:off` leaves the remotes out",
+                )
         elif name == "remote":
             found = dict.fromkeys(names, cast(Mode, mode))
         elif name in found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NewType, TypeAlias, Union
 
-from ..errors import IntegrityError
+from ..errors import HOSTILE_NAMES, IntegrityError
 
 Digest = NewType("Digest", str)
 """64 lower-case hex digits, always a sha256."""
@@ -87,18 +87,25 @@ class Tree:
     def __post_init__(self) -> None:
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)):
-            raise IntegrityError("the paths of a tree must be sorted and unique")
+            raise IntegrityError(
+                "the paths of a tree must be sorted and unique", hint=HOSTILE_NAMES
+            )
         for path in paths:
             _check_path(path)
         folded: dict[str, str] = {}
         for path in paths:
             if other := folded.get(_folded(path)):
-                raise IntegrityError(f"`{other}` and `{path}` differ only in case")
+                raise IntegrityError(
+                    f"`{other}` and `{path}` differ only in case",
+                    hint="rename one of them: not every file system keeps them apart",
+                )
             folded[_folded(path)] = path
         for path in paths:
             for end in (place for place, letter in enumerate(path) if letter == "/"):
                 if other := folded.get(_folded(path[:end])):
-                    raise IntegrityError(f"`{other}` cannot be a file: there is `{path}`")
+                    raise IntegrityError(
+                        f"`{other}` cannot be a file: there is `{path}`", hint=HOSTILE_NAMES
+                    )
 
     @classmethod
     def of(cls, files: Iterable[File]) -> Tree:
@@ -143,6 +150,8 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     bad = not path or path.startswith("/") or "\\" in path or "\0" in path or ":" in parts[0]
     if bad or any(part in ("", ".", "..") for part in parts):
-        raise IntegrityError(f"a path may not leave its tree: {path!r}")
+        raise IntegrityError(f"a path may not leave its tree: {path!r}", hint=HOSTILE_NAMES)
     if not path.isprintable() or any(len(part.encode()) > LONGEST_NAME for part in parts):
-        raise IntegrityError(f"a path that cannot be shown or kept: {path[:300]!r}")
+        raise IntegrityError(
+            f"a path that cannot be shown or kept: {path[:300]!r}", hint=HOSTILE_NAMES
+        )

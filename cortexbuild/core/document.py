@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
 
-from ..errors import ManifestError, brief
+from ..errors import MANIFEST_FORM, ManifestError, brief
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -84,7 +84,8 @@ def _first_mistake(
     message, hint = _words(kind, first)
     where = text.place(path)
     name = ".".join(brief(str(part)) for part in path)
-    return ManifestError(f"{name}: {message}" if name else message, where=where, hint=hint)
+    said = f"{name}: {message}" if name else message
+    return ManifestError(said, where=where, hint=hint or MANIFEST_FORM)
 
 
 def _real_path(loc: Sequence[str | int], text: Text, at: Path) -> Iterator[str | int]:

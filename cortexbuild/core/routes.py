@@ -117,6 +117,7 @@ def _leg(item: RecipeStep, number: int, here: str, toolbox: Toolbox) -> Leg:
     tool = toolbox.find(item.tool, kind, here)
     if not takes(tool, here):
         raise UsageError(
-            f"`{item.tool}` cannot {kind.value} {here}, only {' or '.join(tool.accepts)}"
+            f"`{item.tool}` cannot {kind.value} {here}, only {' or '.join(tool.accepts)}",
+            hint="choose a recipe that begins with this format: `cortexbuild recipes`",
         )
     return Leg(tool, item.set, number)

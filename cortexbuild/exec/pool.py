@@ -17,9 +17,11 @@ from typing import Any
 
 from ..core.ports import Job
 from ..core.step import Failure, Kind
+from ..errors import REPORT
 from ..processes import Process, Reach, start_python
 from .errand import Errand
 
+LESS_AT_ONCE = "`-j 1` runs one step at a time; `resources: {memory: …}` says what there is"
 MOST_JOBS = 50  # of one child: libraries leak
 
 
@@ -41,9 +43,12 @@ class Child:
         code = self.process.returncode
         if code is not None and code < 0:
             name = signal.Signals(-code).name
-            why = " (out of memory?)" if name == "SIGKILL" else ""
-            return Failure(f"its process was ended by {name}{why}", "", log)
-        return Failure(f"its process ended with {code}", "", log)
+            killed = name == "SIGKILL"
+            why = " (out of memory?)" if killed else ""
+            return Failure(
+                f"its process was ended by {name}{why}", LESS_AT_ONCE if killed else REPORT, log
+            )
+        return Failure(f"its process ended with {code}", REPORT, log)
 
 
 class Pool:

@@ -17,7 +17,7 @@ from ..core.digest import Tree
 from ..core.lock import Pinned
 from ..core.ports import Done, Job, Progress, Pull, Run, Tool
 from ..core.step import Failure, Kind, ToolId, Trace
-from ..errors import CortexError, ToolError
+from ..errors import REPORT, CortexError, ToolError
 from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
 from ..sources import find_source
@@ -76,7 +76,7 @@ def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
         return Failure(f"{type(error).__name__}: {error}", "", log)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
-        return Failure(redacted(f"{type(error).__name__}: {error}"), "", log)
+        return Failure(redacted(f"{type(error).__name__}: {error}"), REPORT, log)
 
 
 def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Trace:
@@ -148,7 +148,9 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     tool.run(run, tool.params.from_plain(step.params))
     made = Tree.of((*store.add_folder(out).files, *unfinished.take()))
     if not made.files:
-        raise ToolError(f"tool `{tool.name}` ended without an error and without an output")
+        raise ToolError(
+            f"tool `{tool.name}` ended without an error and without an output", hint=REPORT
+        )
     return made
 
 
@@ -183,4 +185,6 @@ def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError
 def _call(argv: Sequence[str]) -> None:
     """Run a program; what it prints goes to the step's log."""
     if (code := processes.run(argv)) != 0:
-        raise ToolError(f"`{Path(argv[0]).name}` ended with {code}")
+        raise ToolError(
+            f"`{Path(argv[0]).name}` ended with {code}", hint="what it said is in the log"
+        )

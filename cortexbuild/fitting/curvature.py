@@ -118,4 +118,7 @@ def _refuse_stacks(model: Any) -> None:
 def _check_complete(model: Any, found: Mapping[str, object]) -> None:
     for name, parameter in model.named_parameters():
         if parameter.ndim == 2 and name not in found:
-            raise ToolError(f"`{name}` is no matrix of a linear layer or an embedding")
+            raise ToolError(
+                f"`{name}` is no matrix of a linear layer or an embedding",
+                hint="choose a recipe with fixed bits: `cortexbuild recipes`",
+            )

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import REPORT, ToolError
 from ..formats.curvature import Curvature, read_curvature
 from ..formats.gguf import GgufHeader, GgufTensor, read_header
 from ..formats.gguf_tensors import read_config
@@ -70,7 +70,7 @@ def in_gguf(
             continue
         there = place(config, tensor.name)
         if there.stacked or there.names[0] not in curvatures:
-            raise ToolError(f"the curvature of `{tensor.name}` was not measured")
+            raise ToolError(f"the curvature of `{tensor.name}` was not measured", hint=REPORT)
         curvature = curvatures[there.names[0]]
         order = partial(to_gguf_rows, heads=there.heads or 1)
         found[tensor.name] = curvature.with_rows(order) if there.heads else curvature
@@ -133,6 +133,10 @@ def check_types(path: Path, types: Mapping[str, str], size: int) -> None:
     """llama.cpp exchanges types without a word when it thinks that they do not fit."""
     for tensor in read_header(path).tensors:
         if types.get(tensor.name, tensor.type) != tensor.type:
-            raise ToolError(f"llama.cpp made {tensor.type} of `{tensor.name}`, for {types}")
+            raise ToolError(
+                f"llama.cpp made {tensor.type} of `{tensor.name}`, for {types}", hint=REPORT
+            )
     if path.stat().st_size > size:
-        raise ToolError(f"llama.cpp wrote {path.stat().st_size} bytes where {size} were planned")
+        raise ToolError(
+            f"llama.cpp wrote {path.stat().st_size} bytes where {size} were planned", hint=REPORT
+        )

@@ -69,7 +69,10 @@ def matrices(model: nn.Module) -> list[Matrix]:
         if not hasattr(module, "to_quantized"):
             continue
         if module.weight.ndim != 2:
-            raise ToolError(f"`{path}` is a stack of matrices, which cannot be fitted")
+            raise ToolError(
+                f"`{path}` is a stack of matrices, which cannot be fitted",
+                hint="choose a recipe with fixed bits: `cortexbuild recipes`",
+            )
         rows, columns = module.weight.shape
         found.append(Matrix(path, module, rows, columns, _code(module.weight)))
     return sorted(found, key=lambda matrix: matrix.path)
@@ -128,5 +131,8 @@ def _code(array: mx.array) -> str:
 
     codes = {mx.bfloat16: "BF16", mx.float16: "F16", mx.float32: "F32"}
     if array.dtype not in codes:
-        raise ToolError(f"weights of type {array.dtype} cannot be fitted")
+        raise ToolError(
+            f"weights of type {array.dtype} cannot be fitted",
+            hint="choose a recipe with fixed bits: `cortexbuild recipes`",
+        )
     return codes[array.dtype]

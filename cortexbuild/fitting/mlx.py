@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.ports import Output, Progress
-from ..errors import ToolError
+from ..errors import REPORT, ToolError
 from ..formats.curvature import Curvature, read_curvature
 from ..formats.safetensors import tensor_bytes, write_header
 from ..formats.safetensors_shards import Shard
@@ -90,7 +90,7 @@ def pack(
 def _check_measured(found: Sequence[Matrix], curvatures: Mapping[str, Curvature]) -> None:
     for matrix in found:
         if matrix.tensor not in curvatures:
-            raise ToolError(f"the curvature of `{matrix.tensor}` was not measured")
+            raise ToolError(f"the curvature of `{matrix.tensor}` was not measured", hint=REPORT)
 
 
 def _options(matrix: Matrix, curvature: Curvature) -> Mapping[str, Option]:

@@ -28,7 +28,10 @@ def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json. Raises ToolError when there is none, IntegrityError for no JSON."""
     path = folder / "config.json"
     if not path.is_file():
-        raise ToolError("there is no config.json beside the weights")
+        raise ToolError(
+            "there is no config.json beside the weights",
+            hint="fetch config.json too: it stands beside the weights where they were published",
+        )
     return parse_object(path.read_bytes(), path.name, strict=False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..errors import IntegrityError, ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, IntegrityError, ToolError
 from .counting import is_buffer_name
 from .families import is_tied
 from .names import tensors_expected
@@ -30,7 +30,10 @@ def check_complete(names: Iterable[str], config: Mapping[str, Any]) -> None:
     if extra := sorted(found - expected):
         raise ToolError(
             f"{len(extra)} tensors are not those of a {config['model_type']}, "
-            f"the first is `{extra[0]}`"
+            f"the first is `{extra[0]}`",
+            hint=OTHER_PUBLICATION,
         )
     if missing := sorted(expected - found):
-        raise IntegrityError(f"the model lacks {len(missing)} tensors, the first is `{missing[0]}`")
+        raise IntegrityError(
+            f"the model lacks {len(missing)} tensors, the first is `{missing[0]}`", hint=FETCH_AGAIN
+        )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import REPORT, ToolError
 from .safetensors import read_header
 
 NAME = "curvature.safetensors"
@@ -73,7 +73,7 @@ def read_curvature(folder: Path) -> dict[str, Curvature]:
     for name, info in read_header(path).tensors.items():
         matrix, _, role = name.rpartition(".")
         if role not in ROLES or info.dtype != "F32":
-            raise ToolError(f"`{name}` is nothing that a curvature has")
+            raise ToolError(f"`{name}` is nothing that a curvature has", hint=REPORT)
         found.setdefault(matrix, {})[role] = octets[info.start : info.end].view("<f4")
     return {name: _curvature(vectors) for name, vectors in found.items()}
 

@@ -7,20 +7,17 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import IntegrityError
+from ..errors import FETCH_AGAIN, IntegrityError
 from ..errors import shown as shown
 
 MAX_HEADER = 100_000_000
 """Bytes. The limit of the safetensors library; the largest GGUF vocabularies need a tenth of it."""
 
 LFS_POINTER = b"version https://git-lfs"
-_FETCH_AGAIN = "the file is damaged or is something else; fetch it again"
 _FETCH_LFS = "this is a Git LFS pointer and not the file itself; run `git lfs pull`"
 
 
-def refuse(
-    where: str, what: str, *, start: bytes = b"", hint: str = _FETCH_AGAIN
-) -> IntegrityError:
+def refuse(where: str, what: str, *, start: bytes = b"", hint: str = FETCH_AGAIN) -> IntegrityError:
     """The error for bytes that are not what they should be. `start` are the first of them."""
     pointer = start and start == LFS_POINTER[: len(start)]
     return IntegrityError(f"{where}: {what}", hint=_FETCH_LFS if pointer else hint)

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IntegrityError, ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, IntegrityError, ToolError
 from .gguf import GgufHeader, read_header
 from .mapping import mapped
 from .names import Place, place, tensors_expected
@@ -139,7 +139,9 @@ def _dequantize(name: str, type_: str, data: NDArray[Any]) -> NDArray[np.float32
         octets = np.ascontiguousarray(data).view(np.uint8)
         return np.asarray(dequantize(octets, GGMLQuantizationType[type_]), np.float32)
     except (NotImplementedError, KeyError) as error:
-        raise ToolError(f"`{name}` is {type_}, which cannot be dequantized here") from error
+        raise ToolError(
+            f"`{name}` is {type_}, which cannot be dequantized here", hint=OTHER_PUBLICATION
+        ) from error
 
 
 def _open(path: Path) -> tuple[dict[str, Any], list[tuple[_Tensor, Place]]]:
@@ -179,13 +181,17 @@ def _check_counts(
     """Do not make a list of a billion names because a damaged file announces as many layers."""
     layers, experts = config["num_hidden_layers"], config.get("num_local_experts")
     if layers > len(shapes):
-        raise IntegrityError(f"{path.name} has {len(shapes)} tensors for {layers} layers")
+        raise IntegrityError(
+            f"{path.name} has {len(shapes)} tensors for {layers} layers", hint=FETCH_AGAIN
+        )
     stacks = {name: shape[0] for name, shape in shapes.items() if "_exps." in name}
     if experts:
         stacks.setdefault("blk.0.ffn_gate_exps.weight", 0)
     for name, count in stacks.items():
         if count != experts:
-            raise IntegrityError(f"`{name}` has {count} experts, not {experts or 0}")
+            raise IntegrityError(
+                f"`{name}` has {count} experts, not {experts or 0}", hint=FETCH_AGAIN
+            )
 
 
 def _check_complete(
@@ -194,10 +200,14 @@ def _check_complete(
     expected, found = tensors_expected(config), set[str]()
     for tensor, place_ in placed:
         if not expected.issuperset(place_.names):
-            raise ToolError(f"`{tensor.name}` is not a tensor of this {config['model_type']}")
+            raise ToolError(
+                f"`{tensor.name}` is not a tensor of this {config['model_type']}",
+                hint=OTHER_PUBLICATION,
+            )
         found.update(place_.names)
     missing = sorted(expected - found)
     if missing:
         raise IntegrityError(
-            f"{path.name} lacks {len(missing)} tensors, the first is `{missing[0]}`"
+            f"{path.name} lacks {len(missing)} tensors, the first is `{missing[0]}`",
+            hint=FETCH_AGAIN,
         )

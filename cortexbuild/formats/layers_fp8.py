@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import IntegrityError, ToolError
+from ..errors import OTHER_PUBLICATION, IntegrityError, ToolError
 from .packing_floats import FLOAT8, FloatArray
 from .quantized import is_companion
 from .rounding import in_pieces
@@ -58,7 +58,10 @@ def scaled_layers(
         if tensor.dtype in FLOAT8 and not is_companion(name, tensors)
     }
     if not found:
-        raise ToolError("no layer of this model is in 8-bit floats")
+        raise ToolError(
+            "no layer of this model is in 8-bit floats",
+            hint="take away `quantization_config` from config.json if its weights are in 16 bits",
+        )
     return found
 
 
@@ -86,7 +89,8 @@ def _layer(name: str, tensors: Mapping[str, Stored], usual: tuple[int, ...]) -> 
     if None in block or scales.size != shape[0] * shape[1]:
         raise IntegrityError(
             f"`{name}` of shape {list(weight.shape)} has scales of shape {list(scale.shape)}, "
-            f"which are none for blocks of {usual[0]} x {usual[1]}, for rows, or for all"
+            f"which are none for blocks of {usual[0]} x {usual[1]}, for rows, or for all",
+            hint=OTHER_PUBLICATION,
         )
     return ScaledLayer(weight, scales.reshape(shape), (block[0] or 1, block[1] or 1))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import IntegrityError, ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, IntegrityError, ToolError
 from .cards import read_card
 from .complete import check_complete, is_left_out
 from .listing import Files
@@ -114,9 +114,11 @@ def _layer(
             raise ToolError(f"`{name}` is packed as {kind}, not as affine", hint=_DEQUANTIZE)
         dtype, shape = tensors[scales].dtype, (*shape[:-1], how.values // prod(shape[:-1]))
     if dtype not in FLOATS:
-        raise ToolError(f"`{name}` has the type {dtype}, which is not a weight's")
+        raise ToolError(
+            f"`{name}` has the type {dtype}, which is not a weight's", hint=OTHER_PUBLICATION
+        )
     if len(names) > 1 and shape[:1] != (len(names),):
-        raise IntegrityError(f"`{name}` has {shape[0]} experts, not {len(names)}")
+        raise IntegrityError(f"`{name}` has {shape[0]} experts, not {len(names)}", hint=FETCH_AGAIN)
     return MlxLayer(name, names, shape, FLOATS[dtype], how)
 
 

@@ -40,7 +40,10 @@ def local_files(path: Path) -> LocalFiles:
     if path.is_dir():
         return LocalFiles(path, _sizes_below(path))
     if not path.is_file():
-        raise UsageError(f"{path}: there is no such file or folder")
+        raise UsageError(
+            f"{path}: there is no such file or folder",
+            hint="is the name right? It counts from the folder of cortex.yaml",
+        )
     names = [path.name]
     if shard := shard_of(path.name):
         siblings = (shard.sibling(number) for number in range(1, shard.count + 1))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import SAVE_ADAPTER_AGAIN, ToolError
 from .adapters import adapter_in
 from .foreign import shown
 from .listing import local_files, read_object
@@ -78,7 +78,10 @@ class Delta:
                 hint="is this the model that the adapter was trained on?",
             )
         if weight.dtype not in FLOATS:
-            raise ToolError(f"{shown(self.target)} is {weight.dtype}, which takes no adapter")
+            raise ToolError(
+                f"{shown(self.target)} is {weight.dtype}, which takes no adapter",
+                hint="build from 16-bit weights: adapters are merged on those",
+            )
 
 
 def read_adapter(folder: Path) -> Sequence[Delta]:
@@ -92,16 +95,20 @@ def read_adapter(folder: Path) -> Sequence[Delta]:
     if name is None or config is None or not name.endswith(".safetensors"):
         raise ToolError(
             "expected adapter_config.json and weights in safetensors, as PEFT and mlx-lm write "
-            f"them; found {', '.join(sorted(files.sizes)) or 'nothing'}"
+            f"them; found {', '.join(sorted(files.sizes)) or 'nothing'}",
+            hint="name the folder with these two in `adapters:`",
         )
     file = folder / name
     tensors = read_header(file).tensors
     for info in tensors.values():
         if info.dtype not in FLOATS:
-            raise ToolError(f"{shown(info.name)} is {info.dtype}, which no adapter is")
+            raise ToolError(
+                f"{shown(info.name)} is {info.dtype}, which no adapter is",
+                hint="save the adapter in float32, float16 or bfloat16",
+            )
     found = _peft(config, file, tensors) if "peft_type" in config else _mlx(config, file, tensors)
     if not found:
-        raise ToolError(f"{name} is empty")
+        raise ToolError(f"{name} is empty", hint=SAVE_ADAPTER_AGAIN)
     return found
 
 
@@ -117,7 +124,10 @@ def _peft(
         alpha = _of_pattern(config.get("alpha_pattern"), module, config.get("lora_alpha"))
         if not down.shape or not down.shape[0] or rank != down.shape[0]:
             of = down.shape[0] if down.shape else "none"
-            raise ToolError(f"{shown(down.name)} is of rank {of}, and not of {shown(str(rank))}")
+            raise ToolError(
+                f"{shown(down.name)} is of rank {of}, and not of {shown(str(rank))}",
+                hint=SAVE_ADAPTER_AGAIN,
+            )
         divisor = math.sqrt(down.shape[0]) if config.get("use_rslora") else down.shape[0]
         scale = _number(alpha, "lora_alpha") / divisor
         transposed = bool(config.get("fan_in_fan_out"))
@@ -168,7 +178,9 @@ def _pairs(
         module = name.removesuffix(down).removesuffix(up)
         other = module + (up if name.endswith(down) else down)
         if other not in tensors:
-            raise ToolError(f"{shown(name)} is there, and {shown(other)} is not")
+            raise ToolError(
+                f"{shown(name)} is there, and {shown(other)} is not", hint=SAVE_ADAPTER_AGAIN
+            )
         if name.endswith(down):
             found[module] = (info, tensors[other])
     return found
@@ -194,7 +206,7 @@ def _of_pattern(patterns: object, module: str, otherwise: object) -> Any:
 def _number(value: object, name: str) -> float:
     found = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not abs(found) <= _LARGEST:
-        raise ToolError(f"adapter_config.json says no number for `{name}`")
+        raise ToolError(f"adapter_config.json says no number for `{name}`", hint=SAVE_ADAPTER_AGAIN)
     return float(found)
 
 

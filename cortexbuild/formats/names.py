@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 from . import families
 from .names_tables import ATTENTION, MLP, NAMINGS, QK_NORM, Naming
 
@@ -60,7 +60,9 @@ def place(config: Mapping[str, Any], gguf_name: str) -> Place:
     layer = match["layer"] if match else None
     stems = _GLOBAL if layer is None else naming.layer
     if not match or match["stem"] not in stems:
-        raise ToolError(f"`{gguf_name}` is not a tensor of a {naming.model_type}")
+        raise ToolError(
+            f"`{gguf_name}` is not a tensor of a {naming.model_type}", hint=OTHER_PUBLICATION
+        )
     stem, ending = stems[match["stem"]], f".{match['kind']}"
     prefix = "" if layer is None else f"model.layers.{layer}."
     offset = naming.norm_offset if match["stem"].endswith("norm") else 0.0
@@ -133,7 +135,10 @@ def _expert_count(config: Mapping[str, Any]) -> int:
 def _count(config: Mapping[str, Any], *keys: str) -> int:
     count = families.size_of(config, *keys)
     if count is None:
-        raise ToolError(f"config.json has no usable `{keys[0]}`")
+        raise ToolError(
+            f"config.json has no usable `{keys[0]}`",
+            hint="compare config.json with the one that was published",
+        )
     return count
 
 

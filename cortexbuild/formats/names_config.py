@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 from .names_metadata import Metadata
 from .names_rope import Factors, rope_parameters
 from .names_tables import NAMINGS
@@ -36,7 +36,10 @@ def config_from_gguf(
     metadata = Metadata(fields)
     metadata.refuse_unknown()
     if fields.get("general.type", "model") != "model":
-        raise ToolError(f"the GGUF file is not a model but `{fields['general.type']}`")
+        raise ToolError(
+            f"the GGUF file is not a model but `{fields['general.type']}`",
+            hint="name the file of the model itself",
+        )
     config = _common(metadata, shapes)
     config |= _rope(metadata, factors, config)
     config |= _of_family(metadata, shapes, config)
@@ -48,10 +51,15 @@ def _common(metadata: Metadata, shapes: Shapes) -> dict[str, Any]:
     hidden, heads = metadata.integer("embedding_length"), metadata.integer("attention.head_count")
     head_dim = metadata.find_integer("attention.key_length") or hidden // heads
     if metadata.find_integer("attention.value_length") not in (None, head_dim):
-        raise ToolError("keys and values of different lengths are not supported")
+        raise ToolError(
+            "keys and values of different lengths are not supported", hint=OTHER_PUBLICATION
+        )
     # mlx-lm's models of these types do not read head_dim.
     if head_dim * heads != hidden and model_type in ("qwen2", "phi3", "mixtral"):
-        raise ToolError(f"a {model_type} with {heads} heads of {head_dim} is not {hidden} wide")
+        raise ToolError(
+            f"a {model_type} with {heads} heads of {head_dim} is not {hidden} wide",
+            hint=OTHER_PUBLICATION,
+        )
     eos, end_of_turn = metadata.token("eos"), metadata.token("eot")
     both = [token for token in (eos, end_of_turn) if token is not None]
     return {
@@ -92,7 +100,10 @@ def _rope(metadata: Metadata, factors: Factors, config: Mapping[str, Any]) -> di
     _check_scaling(model_type, rope["rope_type"])
     rotated = metadata.find_integer("rope.dimension_count") or head_dim
     if rotated != head_dim and model_type != "phi3":
-        raise ToolError(f"rotating {rotated} of {head_dim} is not supported for {model_type}")
+        raise ToolError(
+            f"rotating {rotated} of {head_dim} is not supported for {model_type}",
+            hint=OTHER_PUBLICATION,
+        )
     parts: dict[str, Any] = {"rope_theta": rope["rope_theta"], "rope_parameters": rope}
     if scaling:
         parts["rope_scaling"] = scaling
@@ -117,7 +128,10 @@ def _check_scaling(model_type: str, rope_type: str) -> None:
         "gemma3_text": ("linear",),
     }.get(model_type, ("linear", "yarn", "llama3"))
     if rope_type != "default" and rope_type not in both_compute:
-        raise ToolError(f"rope scaling of type `{rope_type}` is not supported for {model_type}")
+        raise ToolError(
+            f"rope scaling of type `{rope_type}` is not supported for {model_type}",
+            hint=OTHER_PUBLICATION,
+        )
 
 
 def _of_family(metadata: Metadata, shapes: Shapes, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,5 +191,5 @@ def _gemma3(metadata: Metadata, config: Mapping[str, Any], window: int | None) -
 
 def _rows(shapes: Shapes, name: str) -> int:
     if name not in shapes:
-        raise ToolError(f"the GGUF file has no `{name}`")
+        raise ToolError(f"the GGUF file has no `{name}`", hint=OTHER_PUBLICATION)
     return shapes[name][0]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 
 _COMMON = (
     "attention.head_count",
@@ -59,7 +59,9 @@ class Metadata:
     def architecture(self) -> str:
         name = self.fields.get("general.architecture")
         if not isinstance(name, str):
-            raise ToolError("the GGUF file does not say its `general.architecture`")
+            raise ToolError(
+                "the GGUF file does not say its `general.architecture`", hint=OTHER_PUBLICATION
+            )
         return name
 
     def find(self, key: str) -> object:
@@ -75,16 +77,22 @@ class Metadata:
         if isinstance(value, Sequence) and len(set(value)) == 1:
             value = value[0]
         if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise ToolError(f"`{self.architecture}.{key}` is {value!r}, not one whole number")
+            raise ToolError(
+                f"`{self.architecture}.{key}` is {value!r}, not one whole number",
+                hint=OTHER_PUBLICATION,
+            )
         return value
 
     def integer(self, key: str) -> int:
         """A whole number from 1 that must be there: ToolError when it is not."""
         value = self.find_integer(key)
         if value is None:
-            raise ToolError(f"the GGUF file does not say its `{self.architecture}.{key}`")
+            raise ToolError(
+                f"the GGUF file does not say its `{self.architecture}.{key}`",
+                hint=OTHER_PUBLICATION,
+            )
         if value < 1:
-            raise ToolError(f"`{self.architecture}.{key}` is {value}")
+            raise ToolError(f"`{self.architecture}.{key}` is {value}", hint=OTHER_PUBLICATION)
         return value
 
     def find_number(self, key: str) -> float | None:
@@ -96,14 +104,19 @@ class Metadata:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ToolError(f"`{self.architecture}.{key}` is {value!r}, not a number")
+            raise ToolError(
+                f"`{self.architecture}.{key}` is {value!r}, not a number", hint=OTHER_PUBLICATION
+            )
         return shortest(value)
 
     def number(self, key: str) -> float:
         """Like `find_number`, but it must be there: ToolError when it is not."""
         value = self.find_number(key)
         if value is None:
-            raise ToolError(f"the GGUF file does not say its `{self.architecture}.{key}`")
+            raise ToolError(
+                f"the GGUF file does not say its `{self.architecture}.{key}`",
+                hint=OTHER_PUBLICATION,
+            )
         return value
 
     def token(self, name: str) -> int | None:

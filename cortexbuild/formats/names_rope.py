@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 from .names_metadata import Metadata, shortest
 
 Factors = Mapping[str, NDArray[np.float32]]
@@ -44,7 +44,10 @@ def _scaling_by_type(metadata: Metadata) -> dict[str, Any]:
     if kind in (None, "none") or factor == 1.0:
         return {"rope_type": "default"}
     if kind not in ("linear", "yarn") or factor is None:
-        raise ToolError(f"rope scaling of type {kind!r} with factor {factor} is not supported")
+        raise ToolError(
+            f"rope scaling of type {kind!r} with factor {factor} is not supported",
+            hint=OTHER_PUBLICATION,
+        )
     scaling: dict[str, Any] = {"rope_type": kind, "factor": factor}
     if kind == "yarn":
         original = metadata.integer("rope.scaling.original_context_length")
@@ -63,7 +66,9 @@ def _longrope(metadata: Metadata, factors: Factors) -> dict[str, Any]:
     attention = metadata.find_number("rope.scaling.attn_factor") or expected
     # mlx-lm computes this factor itself; one that differs could not be handed to it.
     if not math.isclose(attention, expected, rel_tol=1e-5):
-        raise ToolError(f"a longrope attention factor of {attention} is not supported")
+        raise ToolError(
+            f"a longrope attention factor of {attention} is not supported", hint=OTHER_PUBLICATION
+        )
     return {
         "rope_type": "longrope",
         "original_max_position_embeddings": original,
@@ -74,7 +79,9 @@ def _longrope(metadata: Metadata, factors: Factors) -> dict[str, Any]:
 
 def _numbers(factors: Factors, name: str) -> list[float]:
     if name not in factors:
-        raise ToolError(f"the GGUF file has long factors of rope but no `{name}`")
+        raise ToolError(
+            f"the GGUF file has long factors of rope but no `{name}`", hint=OTHER_PUBLICATION
+        )
     return [shortest(number) for number in factors[name].tolist()]
 
 
@@ -85,12 +92,16 @@ def _llama3(factors: NDArray[np.float32], theta: float, head_dim: int) -> dict[s
     not be what was written: `low_freq_factor` is always 1.
     """
     if len(factors) * 2 != head_dim:
-        raise ToolError(f"{len(factors)} rope factors do not fit heads of {head_dim}")
+        raise ToolError(
+            f"{len(factors)} rope factors do not fit heads of {head_dim}", hint=OTHER_PUBLICATION
+        )
     lengths = 2 * math.pi * theta ** (np.arange(0, head_dim, 2) / head_dim)
     for scaling in _llama3_candidates(factors.astype(np.float64), lengths):
         if np.allclose(llama3_divisors(scaling, lengths), factors, rtol=1e-5, atol=0):
             return {"rope_type": "llama3", **scaling}
-    raise ToolError("the rope factors of the GGUF file do not follow Llama 3's rule")
+    raise ToolError(
+        "the rope factors of the GGUF file do not follow Llama 3's rule", hint=OTHER_PUBLICATION
+    )
 
 
 def llama3_divisors(scaling: Mapping[str, Any], lengths: NDArray[np.float64]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, REPORT, ToolError
 
 BITS = (2, 3, 4, 5, 6, 8)
 """The widths of a code that this module reads and writes."""
@@ -26,7 +26,10 @@ def unpack_codes(words: NDArray[np.unsignedinteger], bits: int) -> NDArray[np.ui
     check_bits(bits)
     octets = np.ascontiguousarray(words, "<u4").view(np.uint8)
     if octets.shape[-1] % bits:
-        raise ToolError(f"{words.shape[-1]} words do not hold a whole number of {bits}-bit codes")
+        raise ToolError(
+            f"{words.shape[-1]} words do not hold a whole number of {bits}-bit codes",
+            hint=FETCH_AGAIN,
+        )
     eights = octets.reshape(*octets.shape[:-1], -1, bits)
     wide = np.zeros((*eights.shape[:-1], 8), np.uint8)
     wide[..., :bits] = eights
@@ -47,9 +50,11 @@ def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
     check_bits(bits)
     length = codes.shape[-1]
     if length % 8 or length * bits % 32:
-        raise ToolError(f"rows of {length} codes of {bits} bits do not fill whole words")
+        raise ToolError(
+            f"rows of {length} codes of {bits} bits do not fill whole words", hint=OTHER_PUBLICATION
+        )
     if codes.size and int(codes.max()) >= 2**bits:
-        raise ToolError(f"the code {int(codes.max())} does not fit into {bits} bits")
+        raise ToolError(f"the code {int(codes.max())} does not fit into {bits} bits", hint=REPORT)
     eights = codes.reshape(*codes.shape[:-1], -1, 8)
     wide = np.zeros(eights.shape[:-1], "<u8")
     for place in range(8):
@@ -62,11 +67,17 @@ def pack_codes(codes: NDArray[np.uint8], bits: int) -> NDArray[np.uint32]:
 def as_words(tensor: NDArray[Any]) -> NDArray[np.uint32]:
     """A matrix of int32, as checkpoints keep packed codes, as uint32. ToolError for others."""
     if tensor.ndim != 2 or tensor.dtype.itemsize != 4:
-        raise ToolError(f"codes packed in {tensor.dtype} {tensor.shape}, not in rows of int32")
+        raise ToolError(
+            f"codes packed in {tensor.dtype} {tensor.shape}, not in rows of int32",
+            hint=OTHER_PUBLICATION,
+        )
     return tensor.view(np.uint32)
 
 
 def check_bits(bits: int) -> None:
     """Raise ToolError when the width is not in BITS."""
     if bits not in BITS:
-        raise ToolError(f"{bits}-bit codes are not supported, only {', '.join(map(str, BITS))}")
+        raise ToolError(
+            f"{bits}-bit codes are not supported, only {', '.join(map(str, BITS))}",
+            hint=OTHER_PUBLICATION,
+        )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, ToolError
 from .packing import as_words, pack_codes, unpack_codes
 from .packing_zeros import ZeroPointed, consecutive_groups
 
@@ -32,7 +32,7 @@ def read_awq(tensors: Mapping[str, NDArray[Any]], *, group_size: int | None) -> 
     """
     missing = [name for name in ("qweight", "qzeros", "scales") if name not in tensors]
     if missing:
-        raise ToolError(f"an AWQ layer has no `{missing[0]}`")
+        raise ToolError(f"an AWQ layer has no `{missing[0]}`", hint=FETCH_AGAIN)
     words = pack_codes(np.ascontiguousarray(_in_order(tensors["qweight"]).T), BITS)
     zeros = _in_order(tensors["qzeros"]).T
     columns = tensors["qweight"].shape[0]

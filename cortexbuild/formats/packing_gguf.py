@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, REPORT, ToolError
 from .packing import pack_codes
 from .packing_floats import FloatArray, inexact
 from .packing_mlx import Affine
@@ -35,7 +35,9 @@ def from_gguf_blocks(raw: NDArray[np.uint8], block_type: BlockType) -> Affine:
     """
     size = BLOCK_BYTES[block_type]
     if raw.shape[-1] % size:
-        raise ToolError(f"rows of {raw.shape[-1]} bytes are not whole {block_type} blocks")
+        raise ToolError(
+            f"rows of {raw.shape[-1]} bytes are not whole {block_type} blocks", hint=FETCH_AGAIN
+        )
     blocks = raw.reshape(*raw.shape[:-1], -1, size)
     scales = _float16(blocks[..., :2])
     if block_type == "Q8_0":
@@ -57,7 +59,7 @@ def to_q4_1(affine: Affine) -> NDArray[np.uint8]:
     for other widths, and when a scale or bias is not a float16: the message counts them.
     """
     if affine.bits != 4:
-        raise ToolError(f"Q4_1 has 4 bits, not {affine.bits}")
+        raise ToolError(f"Q4_1 has 4 bits, not {affine.bits}", hint=REPORT)
     blocks_per_group = affine.group_size // BLOCK
     codes = affine.codes().reshape(*affine.weight.shape[:-1], -1, BLOCK)
     blocks = np.empty((*codes.shape[:-1], BLOCK_BYTES["Q4_1"]), np.uint8)

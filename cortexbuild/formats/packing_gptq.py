@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, ToolError
 from .packing import as_words, unpack_codes
 from .packing_zeros import ZeroPointed, consecutive_groups
 
@@ -44,10 +44,12 @@ def read_gptq(
             hint="start from the unquantized model",
         )
     if bits not in (2, 4, 8):
-        raise ToolError(f"GPTQ with {bits} bits is not supported, only 2, 4 and 8")
+        raise ToolError(
+            f"GPTQ with {bits} bits is not supported, only 2, 4 and 8", hint=OTHER_PUBLICATION
+        )
     missing = [name for name in ("qweight", "qzeros", "scales") if name not in tensors]
     if missing:
-        raise ToolError(f"a GPTQ layer has no `{missing[0]}`")
+        raise ToolError(f"a GPTQ layer has no `{missing[0]}`", hint=FETCH_AGAIN)
     # Transposed, GPTQ's words are the rows of MLX: both fill a word from its lowest bits.
     words = np.ascontiguousarray(as_words(tensors["qweight"]).T)
     zeros = unpack_codes(as_words(tensors["qzeros"]), bits)

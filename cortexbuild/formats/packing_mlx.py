@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, ToolError
 from .packing import check_bits, unpack_codes
 from .packing_floats import FloatArray
 
@@ -45,7 +45,8 @@ class Affine:
         if not whole or self.scales.shape != groups or self.biases.shape != groups:
             raise ToolError(
                 f"{self.bits}-bit weight {self.weight.shape} in groups of {self.group_size} needs "
-                f"scales and biases {groups}, not {self.scales.shape} and {self.biases.shape}"
+                f"scales and biases {groups}, not {self.scales.shape} and {self.biases.shape}",
+                hint=FETCH_AGAIN,
             )
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 
 
 def to_gguf_rows(array: NDArray[Any], heads: int) -> NDArray[Any]:
@@ -32,7 +32,9 @@ def from_gguf_rows(array: NDArray[Any], heads: int) -> NDArray[Any]:
 def _exchange(array: NDArray[Any], heads: int, *, halves_first: bool) -> NDArray[Any]:
     rows = array.shape[0]
     if heads < 1 or rows % (2 * heads):
-        raise ToolError(f"{rows} rows are not {heads} heads of an even size")
+        raise ToolError(
+            f"{rows} rows are not {heads} heads of an even size", hint=OTHER_PUBLICATION
+        )
     half = rows // heads // 2
     middle = (2, half) if halves_first else (half, 2)
     parts = array.reshape(heads, *middle, *array.shape[1:])

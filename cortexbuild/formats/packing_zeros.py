@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, ToolError
 from .packing import check_bits, unpack_codes
 from .packing_floats import FloatArray, smallest_exact
 from .packing_mlx import Affine
@@ -33,13 +33,18 @@ class ZeroPointed:
         rows, columns = self.words.shape[0], self.words.shape[1] * 32 // self.bits
         if self.zeros.shape != self.scales.shape or self.zeros.shape[0] != rows:
             raise ToolError(
-                f"{rows} rows do not fit zeros {self.zeros.shape} and scales {self.scales.shape}"
+                f"{rows} rows do not fit zeros {self.zeros.shape} and scales {self.scales.shape}",
+                hint=FETCH_AGAIN,
             )
         groups = self.zeros.shape[1]
         if self.group_of.shape != (columns,):
-            raise ToolError(f"{columns} columns, but groups for {self.group_of.shape}")
+            raise ToolError(
+                f"{columns} columns, but groups for {self.group_of.shape}", hint=FETCH_AGAIN
+            )
         if columns and not 0 <= self.group_of.min() <= self.group_of.max() < groups:
-            raise ToolError(f"a column belongs to a group that is not one of the {groups}")
+            raise ToolError(
+                f"a column belongs to a group that is not one of the {groups}", hint=FETCH_AGAIN
+            )
 
     def codes(self) -> NDArray[np.uint8]:
         """The integers 0 to 2**bits - 1, `(out, in)`."""

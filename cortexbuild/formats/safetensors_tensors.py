@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, REPORT, ToolError
 from .files import weights
 from .listing import local_files
 from .mapping import mapped
@@ -52,7 +52,9 @@ class Stored:
     def floats(self) -> FloatArray:
         """The numbers of a small float type; bfloat16 as float32. ToolError for other types."""
         if self.dtype not in FLOATS:
-            raise ToolError(f"numbers of type {self.dtype} where {' or '.join(FLOATS)} should be")
+            raise ToolError(
+                f"numbers of type {self.dtype} where {' or '.join(FLOATS)} should be", hint=REPORT
+            )
         return float32_of_bfloat16(self.numbers) if self.dtype == "BF16" else self.numbers
 
 
@@ -65,7 +67,10 @@ def open_tensors(folder: Path) -> dict[str, Stored]:
     files = local_files(folder)
     chosen = weights(files.sizes)
     if chosen is None or chosen.format != "safetensors":
-        raise ToolError("there are no safetensors files in this model")
+        raise ToolError(
+            "there are no safetensors files in this model",
+            hint="name a folder or a repository with *.safetensors as the source",
+        )
     read_safetensors(files, chosen)
     found: dict[str, Stored] = {}
     for name in chosen.files:
@@ -77,6 +82,9 @@ def open_tensors(folder: Path) -> dict[str, Stored]:
 
 def _stored(info: TensorInfo, octets: NDArray[Any]) -> Stored:
     if info.dtype not in NUMPY_TYPES:
-        raise ToolError(f"`{info.name}` has the type {info.dtype}, which is not supported")
+        raise ToolError(
+            f"`{info.name}` has the type {info.dtype}, which is not supported",
+            hint=OTHER_PUBLICATION,
+        )
     numbers = octets[info.start : info.end].view(NUMPY_TYPES[info.dtype]).reshape(info.shape)
     return Stored(info.dtype, info.shape, numbers)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 
 START_OVER = "take the tokenizer from the Hugging Face model that the file was made of"
 
@@ -58,7 +58,9 @@ def tokenizer_in(fields: Mapping[str, object]) -> TokenizerFields:
     if not isinstance(types, tuple):
         types = (TokenType.NORMAL,) * len(tokens)
     if len(types) != len(tokens) or len(set(tokens)) != len(tokens):
-        raise ToolError("the tokens of the GGUF file are not one name and one type each")
+        raise ToolError(
+            "the tokens of the GGUF file are not one name and one type each", hint=OTHER_PUBLICATION
+        )
     try:
         "".join(tokens).encode()
     except UnicodeEncodeError as error:

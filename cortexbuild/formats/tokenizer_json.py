@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 from .tokenizer_fields import START_OVER, TokenizerFields, TokenType
 from .tokenizer_tables import WORDS
 
@@ -57,14 +57,19 @@ def _refuse_overruled(found: TokenizerFields) -> None:
     """transformers takes Qwen2's own rules for each model of that type, whatever its files say."""
     words = WORDS.get(str(found.find("pre")))
     if found.fields.get("general.architecture") == "qwen2" and words != WORDS["qwen2"]:
-        raise ToolError("a qwen2 model with another tokenizer than Qwen2's is not supported")
+        raise ToolError(
+            "a qwen2 model with another tokenizer than Qwen2's is not supported",
+            hint=OTHER_PUBLICATION,
+        )
 
 
 def _byte_level(found: TokenizerFields) -> tuple[dict[str, Any], bool]:
     name, merges = found.find("pre"), found.find("merges")
     if name not in WORDS:
         known = f"known are {', '.join(WORDS)}"
-        raise ToolError(f"how {name!r} cuts text into words is not known here; {known}")
+        raise ToolError(
+            f"how {name!r} cuts text into words is not known here; {known}", hint=OTHER_PUBLICATION
+        )
     if not isinstance(merges, tuple):
         raise ToolError("the GGUF file has no merges", hint=START_OVER)
     words = WORDS[str(name)]
@@ -156,7 +161,10 @@ def _post_processor(found: TokenizerFields, *, bos: bool) -> dict[str, Any] | No
     for name, usual in (("bos", bos), ("eos", False)):
         if found.find(f"add_{name}_token", usual):
             if (number := found.special(name)) is None:
-                raise ToolError(f"the GGUF file adds its {name} to each text and does not name it")
+                raise ToolError(
+                    f"the GGUF file adds its {name} to each text and does not name it",
+                    hint=OTHER_PUBLICATION,
+                )
             numbers[name] = number
     if not numbers:
         return None

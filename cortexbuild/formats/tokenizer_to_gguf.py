@@ -128,7 +128,10 @@ def _tokens(found: Mapping[str, Any], size: int) -> tuple[list[str], list[int]]:
         named.append((text, added["id"], kind))
     for token, number, kind in named:
         if not 0 <= number < size:
-            raise ToolError(f"the token {shown(token)} has number {number}, of {size} embeddings")
+            raise ToolError(
+                f"the token {shown(token)} has number {number}, of {size} embeddings",
+                hint="compare tokenizer.json and config.json with those that were published",
+            )
         tokens[number], types[number] = token, kind
     if len(set(tokens)) < size:
         raise ToolError("two tokens of this tokenizer have the same text", hint=_CONVERT)

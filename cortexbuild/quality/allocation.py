@@ -49,7 +49,10 @@ def allocate(layers: Layers, budget: int, most_states: int = MOST_STATES) -> All
     """
     smallest = _sum_up(layers, smallest_choice(layers))
     if smallest.size > budget:
-        raise ToolError(f"{smallest.size} bytes are needed at least, and the budget is {budget}")
+        raise ToolError(
+            f"{smallest.size} bytes are needed at least, and the budget is {budget}",
+            hint="allow more under `fit:`",
+        )
     known, slope = _greedy(layers, smallest, budget)
     # A quick look at the most promising ones finds a better choice to measure the others by.
     found = _search(layers, budget, slope, known, min(_FEW_STATES, most_states))

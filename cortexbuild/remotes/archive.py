@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, cast
 
-from ..errors import IntegrityError, ToolError
+from ..errors import EXPORT_AGAIN, IntegrityError, ToolError
 from ..store.hashing import CHUNK
 
 DAMAGED = (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError)
@@ -27,7 +27,7 @@ def name_of(member: tarfile.TarInfo) -> tuple[str, str]:
     area, _, name = member.name.partition("/")
     plain = member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and not member.issparse()
     if not plain or area not in ("ac", "cas") or len(name) != 64 or set(name) - HEX:
-        raise IntegrityError(f"a bundle has no `{member.name[:100]!r}`")
+        raise IntegrityError(f"a bundle has no `{member.name[:100]!r}`", hint=EXPORT_AGAIN)
     return area, name
 
 

@@ -21,7 +21,7 @@ from typing import IO, cast
 from ..core.digest import Digest, File
 from ..core.remote import Moved
 from ..core.step import StepKey, Trace
-from ..errors import IntegrityError, StoreError, shown
+from ..errors import EXPORT_AGAIN, IntegrityError, StoreError, shown
 from ..store import disk
 from ..store.hashing import CHUNK, Summing
 from ..store.local import LocalStore
@@ -76,7 +76,10 @@ def export(
                 moved(file.size)
         draft.replace(path)
     except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}",
+            hint="name a file in a folder that is there, with room for it",
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
     return Bundled(len(parcels), len(files), sum(file.size for file in files.values()))
@@ -90,12 +93,14 @@ def bring_in(path: Path, store: LocalStore, trusted: Mapping[str, bytes], moved:
             head = _head(tar)
             arrived = _members(tar, store, trusted, folder, moved)
             if (len(arrived.traces), arrived.contents) != head:
-                raise IntegrityError("it ends before its end")
+                raise IntegrityError("it ends before its end", hint=EXPORT_AGAIN)
             for trace in arrived.traces:
                 store.keep_trace(trace, folder)
     except (OSError, *DAMAGED) as error:
         why = shown(str(error))
-        raise IntegrityError(f"{path} is no bundle, or is damaged: {why}") from error
+        raise IntegrityError(
+            f"{path} is no bundle, or is damaged: {why}", hint=EXPORT_AGAIN
+        ) from error
     except IntegrityError as error:
         raise IntegrityError(f"{path}: {error}", hint=error.hint) from error
     return Bundled(len(arrived.traces), arrived.contents, arrived.size)
@@ -112,7 +117,7 @@ def _head(tar: tarfile.TarFile) -> tuple[int, int]:
     """How many records and contents follow."""
     member = tar.next()
     if member is None or member.name != HEAD or not member.isreg() or member.size > CHUNK:
-        raise IntegrityError("it is no bundle")
+        raise IntegrityError("it is no bundle", hint=EXPORT_AGAIN)
     try:
         head = json.loads(cast(IO[bytes], tar.extractfile(member)).read(member.size))
         if head["schema"] != SCHEMA:
@@ -122,7 +127,7 @@ def _head(tar: tarfile.TarFile) -> tuple[int, int]:
             )
         return int(head["records"]), int(head["contents"])
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
-        raise IntegrityError("it is no bundle") from error
+        raise IntegrityError("it is no bundle", hint=EXPORT_AGAIN) from error
 
 
 def _members(
@@ -143,7 +148,7 @@ def _members(
             arrived.size += member.size
             moved(member.size)
         elif arrived.contents:
-            raise IntegrityError("a record stands after the contents")
+            raise IntegrityError("a record stands after the contents", hint=EXPORT_AGAIN)
         else:
             trace = _record(name, member.size, content, trusted)
             arrived.traces.append(trace)
@@ -153,7 +158,7 @@ def _members(
 
 def _record(name: str, size: int, content: IO[bytes], trusted: Mapping[str, bytes]) -> Trace:
     if size > MOST:
-        raise IntegrityError(f"ac/{name} is too long for a record")
+        raise IntegrityError(f"ac/{name} is too long for a record", hint=EXPORT_AGAIN)
     text = content.read(size).decode(errors="replace")
     trace, why = weigh(text, StepKey(name), trusted, unsigned=False)
     if trace is None:
@@ -168,7 +173,9 @@ def _take(
     expected: File | None, name: str, size: int, content: IO[bytes], store: LocalStore, draft: Path
 ) -> None:
     if expected is None or expected.size != size:
-        raise IntegrityError(f"cas/{name} ({size} bytes) is in none of its records")
+        raise IntegrityError(
+            f"cas/{name} ({size} bytes) is in none of its records", hint=EXPORT_AGAIN
+        )
     summing = Summing()
     with disk.writing(draft) as file:
         while piece := content.read(CHUNK):
@@ -176,5 +183,5 @@ def _take(
             disk.write(file, piece)
     sums = summing.sums()
     if (sums.sha256, sums.size) != (name, size):
-        raise IntegrityError(f"cas/{name} is not what its name says")
+        raise IntegrityError(f"cas/{name} is not what its name says", hint=EXPORT_AGAIN)
     store.add_file(draft, sums)

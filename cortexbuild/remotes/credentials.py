@@ -37,14 +37,18 @@ def credentials(address: Address) -> Mapping[str, str]:
     token = os.environ.get(variable(address, "TOKEN"), "").strip()
     if token:
         if not token.isascii() or not token.isprintable():  # the library would print it
-            raise RemoteError(f"{variable(address, 'TOKEN')} has characters that no token has")
+            raise RemoteError(
+                f"{variable(address, 'TOKEN')} has characters that no token has",
+                hint="set it to the token alone, without quotes or line ends",
+            )
         return {"Authorization": f"Bearer {token}"}
     user = os.environ.get(variable(address, "USER"))
     if user:
         password = os.environ.get(variable(address, "PASSWORD"))
         if password is None:
             raise RemoteError(
-                f"{variable(address, 'USER')} is set, but not {variable(address, 'PASSWORD')}"
+                f"{variable(address, 'USER')} is set, but not {variable(address, 'PASSWORD')}",
+                hint="set both, or neither",
             )
         return _basic(user, password)
     return _from_netrc(urlsplit(address.url).hostname or "")
@@ -58,15 +62,25 @@ def _from_netrc(host: str) -> Mapping[str, str]:
         found = (netrc.netrc(named) if named else netrc.netrc()).authenticators(host)
     except FileNotFoundError as error:
         if named:
-            raise RemoteError(f"{path}: no such file, but NETRC names it") from error
+            raise RemoteError(
+                f"{path}: no such file, but NETRC names it", hint="correct NETRC, or unset it"
+            ) from error
         return {}
     except netrc.NetrcParseError as error:
         if "~/.netrc" in error.msg:  # about the file's owner or mode, and not its content
-            raise RemoteError(f"{path}: {error.msg}") from error
-        raise RemoteError(f"{path}:{error.lineno}: not what a netrc file has") from None
+            raise RemoteError(
+                f"{path}: {error.msg}",
+                hint=f"make it yours and readable for you alone: `chmod 600 {path}`",
+            ) from error
+        raise RemoteError(
+            f"{path}:{error.lineno}: not what a netrc file has",
+            hint="each entry is `machine HOST login NAME password WORD`",
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not text"
-        raise RemoteError(f"{path}: {reason}") from error
+        raise RemoteError(
+            f"{path}: {reason}", hint=f"make it readable for you alone: `chmod 600 {path}`"
+        ) from error
     return _basic(found[0], found[2]) if found and found[2] else {}
 
 
@@ -106,7 +120,10 @@ def _believed(address: Address, root: Path) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cadata=pem)
         except (ssl.SSLError, ValueError) as error:
-            raise RemoteError(f"{root / address.ca}: no certificates in PEM form") from error
+            raise RemoteError(
+                f"{root / address.ca}: no certificates in PEM form",
+                hint="`ca:` names a file that begins with -----BEGIN CERTIFICATE-----",
+            ) from error
     return context
 
 
@@ -122,4 +139,7 @@ def read_ca(address: Address, root: Path) -> str:
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not in PEM form"
-        raise RemoteError(f"{path}: {reason}") from error
+        raise RemoteError(
+            f"{path}: {reason}",
+            hint="`ca:` names a file that begins with -----BEGIN CERTIFICATE-----",
+        ) from error

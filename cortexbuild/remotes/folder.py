@@ -119,7 +119,10 @@ class FolderRemote:
         try:
             yield
         except OSError as error:
-            raise RemoteError(f"{error.filename or self._root}: {error.strerror}") from error
+            raise RemoteError(
+                f"{error.filename or self._root}: {error.strerror}",
+                hint="see whether it is mounted and you may use it: `cortexbuild doctor`",
+            ) from error
 
 
 def _copy(source: Path, draft: Path, moved: Moved) -> None:

@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse, Retry, Timeout
 from ..core.address import Address
 from ..core.ahead import ask_ahead
 from ..core.remote import Area, Moved, Pieces, RemoteObject
-from ..errors import RemoteError, shown
+from ..errors import NOT_HTTP, RemoteError, shown
 from .answers import refused, told
 from .credentials import credentials, open_pool, variable
 from .listing import LONGEST, parse_listing
@@ -65,7 +65,7 @@ class HttpRemote:
         self._check("HEAD", url, answer, 200)
         size = _number(answer.headers.get("Content-Length", ""))
         if size is None:
-            raise RemoteError(f"HEAD {url}: the server does not say how large it is")
+            raise RemoteError(f"HEAD {url}: the server does not say how large it is", hint=NOT_HTTP)
         return size
 
     def read(self, area: Area, name: str, start: int = 0) -> Pieces | None:
@@ -117,7 +117,9 @@ class HttpRemote:
             for piece in pieces:
                 text += piece
                 if len(text) > LONGEST:
-                    raise RemoteError(f"GET {url}: a list of more than {LONGEST >> 20} MiB")
+                    raise RemoteError(
+                        f"GET {url}: a list of more than {LONGEST >> 20} MiB", hint=NOT_HTTP
+                    )
         try:
             return list(parse_listing(text))
         except (ValueError, RecursionError) as error:
@@ -188,7 +190,8 @@ def _check_range(url: str, answer: BaseHTTPResponse, start: int) -> None:
     if found is None or (int(found[1]), int(found[2]) + 1) != (start, int(found[3])):
         answer.close()
         raise RemoteError(
-            f"GET {url}: asked for bytes from {start} on, the answer is {shown(said)}"
+            f"GET {url}: asked for bytes from {start} on, the answer is {shown(said)}",
+            hint=NOT_HTTP,
         )
 
 

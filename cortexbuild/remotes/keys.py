@@ -63,7 +63,8 @@ def signing_key(folder: Path, name: str = "") -> SigningKey | None:
     if said := os.environ.get(VARIABLE, "").strip():
         if ":secret:" not in said and not Path(said).expanduser().is_file():
             raise UsageError(  # without what it says, which may be a secret
-                f"{VARIABLE} is neither NAME:secret:BASE64 nor the path of a key file"
+                f"{VARIABLE} is neither NAME:secret:BASE64 nor the path of a key file",
+                hint="`cortexbuild keys export NAME --secret` prints what to set it to",
             )
         key = _parse(said) if ":secret:" in said else _read(Path(said).expanduser())
         if not name or key.name == name:
@@ -99,7 +100,10 @@ def trust(folder: Path, text: str) -> bool:
     try:
         split_key(text)
     except ValueError as error:
-        raise UsageError(f"`{text}` is no public key: {error}") from None
+        raise UsageError(
+            f"`{text}` is no public key: {error}",
+            hint="`cortexbuild keys list` prints public keys, on the machine of whoever signs",
+        ) from None
     lines = _lines(folder / "trusted")
     if text in lines:
         return False
@@ -127,7 +131,10 @@ def _lines(path: Path) -> list[str]:
         try:
             split_key(line)
         except ValueError as error:
-            raise UsageError(f"{path}: `{line}`: {error}") from None
+            raise UsageError(
+                f"{path}: `{line}`: {error}",
+                hint="remove the line, and trust the key anew: `cortexbuild keys trust`",
+            ) from None
     return found
 
 
@@ -136,7 +143,10 @@ def _read(path: Path) -> SigningKey:
         mode, text = path.stat().st_mode, path.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: the signing key cannot be read: {reason}") from None
+        raise UsageError(
+            f"{path}: the signing key cannot be read: {reason}",
+            hint="see who owns it and who may read it",
+        ) from None
     if stat.S_IMODE(mode) & 0o077:
         raise UsageError(
             f"{path}: others can read this signing key",

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from ..core.address import Address
-from ..errors import RemoteError
+from ..errors import IS_IT_UP, TRY_REMOTES, RemoteError
 
 CREDENTIALS: Mapping[str, str] = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, say who you are; reading "
@@ -54,7 +54,10 @@ def _explained(address: Address, key: str, error: Exception) -> RemoteError:
         isinstance(error, FileNotFoundError) and not key
     ):
         kind = "container" if address.scheme == "az" else "bucket"
-        return RemoteError(f"{where}: there is no {kind} `{address.host}`")
+        return RemoteError(
+            f"{where}: there is no {kind} `{address.host}`",
+            hint="make it, or correct the remote's `url:` in cortex.yaml",
+        )
     if any(host in said for host in ASKED_WHO):
         return RemoteError(f"{where}: no credentials", hint=CREDENTIALS[address.scheme])
     found = re.search(r"status code: (\d{3})", said)
@@ -70,12 +73,18 @@ def _explained(address: Address, key: str, error: Exception) -> RemoteError:
             hint="if it is of your own authority, name that in `ca:` of the remote",
         )
     if re.search(r"kind: Timeout|TimedOut", inside):
-        return RemoteError(f"{where}: no answer in time", passing=True)
+        return RemoteError(f"{where}: no answer in time", passing=True, hint=IS_IT_UP)
     if re.search(r"kind: (Connect|Request|Interrupted|Decode)\b", inside):
-        return RemoteError(f"{where}: cannot be reached: {_innermost(inside)}", passing=True)
+        return RemoteError(
+            f"{where}: cannot be reached: {_innermost(inside)}", passing=True, hint=IS_IT_UP
+        )
     lasting = status in (501, 505, 507) or any(word in said for word in FULL)
     passing = (status in (408, 429) or status >= 500) and not lasting
-    return RemoteError(f"{where}: {_answer(said)}", passing=passing)
+    return RemoteError(
+        f"{where}: {_answer(said)}",
+        passing=passing,
+        hint=TRY_REMOTES,
+    )
 
 
 def _answer(said: str) -> str:

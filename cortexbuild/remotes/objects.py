@@ -73,6 +73,7 @@ class ObjectRemote:
                     raise RemoteError(
                         f"{self._address.url}/{key}: changed while it was read",
                         passing=True,
+                        hint="run the command again",
                     )
                 yield from more.stream(PIECE)
 

@@ -113,7 +113,8 @@ def _bring_right(remote: Remote, file: File, part: Path, moved: Moved) -> Sums |
         return sums
     raise IntegrityError(
         f"`{file.path}` (cas/{file.digest}) is not what its name says: {sums.size} bytes of "
-        f"sha256 {sums.sha256[:12]}, where {file.size} are expected"
+        f"sha256 {sums.sha256[:12]}, where {file.size} are expected",
+        hint="remove it from the remote, and push again what is right",
     )
 
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from ..core.digest import File
 from ..core.remote import Area, Moved, Remote
-from ..errors import IntegrityError, RemoteError
+from ..errors import IS_IT_UP, IntegrityError, RemoteError
 from ..store import disk
 from ..store.hashing import CHUNK, Summing, Sums
 
@@ -82,7 +82,8 @@ def bring(remote: Remote, file: File, part: Path, moved: Moved) -> Sums | None:
                     if have + len(piece) > file.size:
                         raise IntegrityError(
                             f"`{file.path}` ({file.digest[:12]}) is more than the {file.size} "
-                            "bytes that it should be"
+                            "bytes that it should be",
+                            hint="remove it from the remote: it is not what its name says",
                         )
                     disk.write(stream, piece)
                     summing.update(piece)
@@ -103,5 +104,7 @@ def _in_time(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
         spent = time.monotonic() - since
         if spent > PATIENCE:
             if count < LEAST_PACE * spent:
-                raise RemoteError(f"`{name}` came at {count / spent / 1024:.0f} KiB/s; given up")
+                raise RemoteError(
+                    f"`{name}` came at {count / spent / 1024:.0f} KiB/s; given up", hint=IS_IT_UP
+                )
             since, count = time.monotonic(), 0

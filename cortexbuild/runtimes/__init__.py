@@ -18,4 +18,7 @@ def find_runtime(format_: str) -> Runtime:
         )
         if runtime is not None and any(fnmatchcase(format_, f) for f in runtime.formats):
             return runtime
-    raise ToolError(f"nothing here runs {format_} models")
+    raise ToolError(
+        f"nothing here runs {format_} models",
+        hint="build a target that can be run: MLX, GGUF, or PyTorch",
+    )

@@ -22,13 +22,19 @@ def adapt(model: LoadedModel, adapters: Sequence[Path], weights: Sequence[float]
     for a model that is not in Hugging Face's layout, or has no layer that an adapter is for.
     """
     if not isinstance(model, TorchModel):
-        raise ToolError("adapters are for models in Hugging Face's layout")
+        raise ToolError(
+            "adapters are for models in Hugging Face's layout",
+            hint="take the source in that layout, or merge the adapter into it yourself",
+        )
     layers = dict(model.exact().named_modules())
     for folder, weight in zip(adapters, weights, strict=True):
         for delta in read_adapter(folder):
             layer = layers.get(delta.target.removesuffix(".weight"))
             if layer is None:
-                raise ToolError(f"the model has no layer for the adapter's `{delta.target}`")
+                raise ToolError(
+                    f"the model has no layer for the adapter's `{delta.target}`",
+                    hint="the adapter is of another model: name the one that it was trained on",
+                )
             layer.register_forward_hook(_added(delta, weight))
 
 

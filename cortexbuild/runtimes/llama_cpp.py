@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.ports import Runtime, Sampling, Server
-from ..errors import ToolError
+from ..errors import LOOK_AT_FILE, ToolError
 from .llama_library import GgufFile, gguf_file
 from .prompting import prompt_of
 from .sampling import choose
@@ -99,7 +99,10 @@ class GgufModel:
         finally:
             api.llama_batch_free(batch)
         if failed:
-            raise ToolError(f"llama.cpp could not compute {len(tokens)} tokens (code {failed})")
+            raise ToolError(
+                f"llama.cpp could not compute {len(tokens)} tokens (code {failed})",
+                hint=LOOK_AT_FILE,
+            )
 
     def chat(self, message: str) -> str | None:
         file = self._file

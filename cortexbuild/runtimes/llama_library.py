@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from weakref import finalize
 
-from ..errors import ToolError
+from ..errors import LOOK_AT_FILE, ToolError
 from ..formats.files import shard_of
 
 WARNING, ERROR, CONTINUED = 3, 4, 5
@@ -93,7 +93,10 @@ class GgufFile:
         self._library.log.lines.clear()
         self.model = api.llama_model_load_from_file(str(path).encode(), wanted)
         if not self.model:
-            raise ToolError(f"llama.cpp cannot open {path.name}: {self._library.log.reason()}")
+            raise ToolError(
+                f"llama.cpp cannot open {path.name}: {self._library.log.reason()}",
+                hint=LOOK_AT_FILE,
+            )
         self._contexts: list[Any] = []
         self.close = finalize(self, _give_back, api, self.model, self._contexts)
         self.vocabulary = api.llama_model_get_vocab(self.model)
@@ -112,7 +115,9 @@ class GgufFile:
             self.vocabulary, content, len(content), ids, room, add_special, True
         )
         if count < 0:
-            raise ToolError(f"llama.cpp cannot tokenize {len(content)} bytes of text")
+            raise ToolError(
+                f"llama.cpp cannot tokenize {len(content)} bytes of text", hint=LOOK_AT_FILE
+            )
         return list(ids[:count])
 
     def piece(self, token: int) -> bytes:
@@ -141,7 +146,8 @@ class GgufFile:
         context = self.api.llama_init_from_model(self.model, wanted)
         if not context:
             raise ToolError(
-                f"no room for a context of {length} tokens: {self._library.log.reason()}"
+                f"no room for a context of {length} tokens: {self._library.log.reason()}",
+                hint="shorten the prompt or `--max-tokens`, or end what else takes memory",
             )
         self._contexts.append(context)
         try:
@@ -164,9 +170,12 @@ def gguf_file(path: Path) -> Path:
         return path
     found = sorted(path.glob("*.gguf"))
     if not found:
-        raise ToolError(f"{path} has no .gguf file")
+        raise ToolError(f"{path} has no .gguf file", hint="name the .gguf file itself")
     shard = shard_of(found[0].name)
     stems = {other.stem if (other := shard_of(file.name)) else file.name for file in found}
     if len(stems) > 1:
-        raise ToolError(f"{path} has {len(stems)} GGUF models, the first is {found[0].name}")
+        raise ToolError(
+            f"{path} has {len(stems)} GGUF models, the first is {found[0].name}",
+            hint="name one of the files",
+        )
     return path / shard.sibling(1) if shard else found[0]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, ToolError
 
 HINT = "pip install 'cortexbuild[torch]'"
 NOISY = ("torch.utils._pytree", "torchao", "bitsandbytes", "transformers")
@@ -50,7 +50,9 @@ def load_model(folder: Path, **how: Any) -> Any:
         )
     for what in ("missing", "unexpected", "mismatched"):
         if names := sorted(map(str, found[f"{what}_keys"])):
-            raise ToolError(f"{len(names)} {what} weights; the first is `{names[0]}`")
+            raise ToolError(
+                f"{len(names)} {what} weights; the first is `{names[0]}`", hint=OTHER_PUBLICATION
+            )
     _check_packed(model)
     return model.eval()
 
@@ -83,7 +85,9 @@ def _check_packed(model: Any) -> None:
             continue
         rows, columns = module.out_features, module.in_features
         if tuple(state.shape) != (rows, columns):
-            raise ToolError(f"`{name}` is {list(state.shape)}, and not {[rows, columns]}")
+            raise ToolError(
+                f"`{name}` is {list(state.shape)}, and not {[rows, columns]}", hint=FETCH_AGAIN
+            )
         if rows % _BLOCK_ROWS or columns % state.blocksize:
             module.support_avx512bf16_for_cpu = False
 
@@ -135,5 +139,5 @@ def _loading() -> Iterator[None]:
             yield
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
-            hint = HINT if isinstance(error, ImportError) else ""
+            hint = HINT if isinstance(error, ImportError) else OTHER_PUBLICATION
             raise ToolError(f"transformers cannot load it: {said}", hint=hint) from error

@@ -30,5 +30,8 @@ def templated(tokenizer: Any, message: str) -> str | None:
     try:
         template = tokenizer.get_chat_template()
     except ValueError as error:  # it has several, and none is the usual one
-        raise ToolError(f"the model's chat template cannot be chosen: {error}") from error
+        raise ToolError(
+            f"the model's chat template cannot be chosen: {error}",
+            hint="leave `--chat` out, or write the prompt as the template asks for",
+        ) from error
     return render(template, message, tokenizer.special_tokens_map)

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from ..core.digest import Digest, File, Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
-from ..errors import RemoteError, UsageError
+from ..errors import IS_IT_UP, RemoteError, UsageError
 from ._download import download
 from ._neighbours import adopt
 from ._network import (
@@ -39,10 +39,13 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
         hf_raise_for_status(answer)
         size = length_of(answer.headers.get("Content-Length", ""))
         if not size:
-            raise RemoteError(f"{url} does not say how large it is")
+            raise RemoteError(
+                f"{url} does not say how large it is",
+                hint="name a server that says it, or bring the file and use `path:`",
+            )
         facts = detect_files(_OneFile(url, {name: size}), PurePosixPath(name).stem)
     except network_errors() as error:
-        raise RemoteError(f"{url} could not be reached: {error}") from error
+        raise RemoteError(f"{url} could not be reached: {error}", hint=IS_IT_UP) from error
     return Pinned(origin, Tree.of([File(name, digest, size)]), facts.to_plain())
 
 
@@ -53,7 +56,10 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     if adopt(file, delivery):
         return
     if is_offline():
-        raise RemoteError(f"offline, and {url} is not on this machine")
+        raise RemoteError(
+            f"offline, and {url} is not on this machine",
+            hint="leave `--offline` out once, or bring the file and use `path:`",
+        )
     try:
         download(file, url, _headers(url), delivery)
     except network_errors() as error:

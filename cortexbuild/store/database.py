@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class Database:
-    """`columns` are how many each table has, `settle` is called once it is open to be written to."""
+    """`columns` are how many each table has, `settle` is called when it is opened for writing."""
 
     def __init__(
         self, path: Path, schema: str, columns: Mapping[str, int],

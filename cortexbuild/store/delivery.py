@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..core.digest import File, Tree
-from ..errors import IntegrityError
+from ..errors import HOSTILE_NAMES, IntegrityError
 from . import disk
 from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
@@ -88,7 +88,9 @@ class StoreDelivery:
     def _accept(self, path: str, draft: Path, sums: Sums) -> None:
         expected = self._tree.find(path)
         if expected is None:
-            raise IntegrityError(f"`{path}` was not pinned, but the source brought it")
+            raise IntegrityError(
+                f"`{path}` was not pinned, but the source brought it", hint=HOSTILE_NAMES
+            )
         if (sums.sha256, sums.size) != (expected.digest, expected.size):
             raise IntegrityError(
                 f"`{path}` is not what was pinned: expected sha256 {expected.digest[:12]} "

@@ -2,8 +2,9 @@
 
 The file system is the truth. Losing this file costs one pass of hashing and nothing else, so one
 that is damaged is thrown away whenever that is noticed, and what there is no room for is not
-written. What decides what is built has a sum of its own in it, since SQLite does not notice a bit that flips. A
-table whose form changes gets another name, so that older and newer programs use one index.
+written. What decides what is built has a sum of its own in it, since SQLite does not notice a bit
+that flips. A table whose form changes gets another name, so that older and newer programs use one
+index.
 """
 
 from __future__ import annotations

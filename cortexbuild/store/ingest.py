@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ..errors import StoreError
+from ..errors import REPORT, StoreError
 from . import disk
 from .hashing import CHUNK, Sums, sums_of, write_summed
 
@@ -25,7 +25,7 @@ def settled(path: Path) -> Sums:
         sums = sums_of(path)
     after = path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise StoreError(f"`{path.name}` was still written to when the step had ended")
+        raise StoreError(f"`{path.name}` was still written to when the step had ended", hint=REPORT)
     return sums
 
 

@@ -95,7 +95,10 @@ class LocalStore(Blobs):
         disk.rename_folder(draft, folder)  # unless another process was first
         disk.fsync_folder(folder.parent)  # before a view shows it
         if not self.is_placed(tree):
-            raise StoreError(f"{folder} could not be made")
+            raise StoreError(
+                f"{folder} could not be made",
+                hint="make room, and see that you may write there: `cortexbuild doctor`",
+            )
         return folder
 
     # -- traces
@@ -134,7 +137,10 @@ class LocalStore(Blobs):
                 self._remember(first)
                 return first
             disk.unlink(path)
-        raise StoreError(f"{path} cannot be written")
+        raise StoreError(
+            f"{path} cannot be written",
+            hint="make room, and see that you may write there: `cortexbuild doctor`",
+        )
 
     def trace_path(self, key: StepKey) -> Path:
         return self.root / f"ac/v1/{key[:2]}/{key}.json"

@@ -21,7 +21,10 @@ def find_tool(name: str, kind: Kind, format_: str) -> Tool:
     """The tool called `name` that does `kind` to `format_`; with no such format, any of it."""
     found = [tool for tool in _tools(name) if tool.kind is kind]
     if not found:
-        raise UsageError(f"tool `{name}` cannot {kind.value}")
+        raise UsageError(
+            f"tool `{name}` cannot {kind.value}",
+            hint="see what each recipe does: `cortexbuild recipes`",
+        )
     return next((tool for tool in found if takes(tool, format_)), found[0])
 
 

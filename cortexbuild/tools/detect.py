@@ -29,7 +29,10 @@ def detect(run: Run, params: DetectParams) -> None:
 
     facts = detect_format(_place(run.inputs["model"]))
     if facts.format != params.format:
-        raise ToolError(f"pinned as {params.format}, but the files are {facts.format}")
+        raise ToolError(
+            f"pinned as {params.format}, but the files are {facts.format}",
+            hint="`cortexbuild lock --upgrade` looks at the files anew",
+        )
     text = json.dumps({**facts.to_plain(), "name": ""}, indent=1, sort_keys=True)
     (run.out / "facts.json").write_text(text + "\n")
 

@@ -144,7 +144,10 @@ def quantize_file(run: Run, source: Path, out: Path, type_: str, **more: Any) ->
     if failed:
         out.unlink(missing_ok=True)
         reason = log.reason().rpartition("failed to quantize: ")[2]
-        raise ToolError(f"llama.cpp cannot quantize this to {type_}: {reason}")
+        raise ToolError(
+            f"llama.cpp cannot quantize this to {type_}: {reason}",
+            hint="choose another recipe: `cortexbuild recipes`",
+        )
 
 
 def _refuse(misfits: Sequence[str], type_: str) -> None:

@@ -109,7 +109,10 @@ def _int8(dtype: str, tied: bool) -> Any:  # noqa: ARG001
 def _weights(source: Path) -> Weights:
     found = weights(local_files(source).sizes)
     if found is None or found.format != "safetensors":
-        raise ToolError("there are no safetensors weights among these files")
+        raise ToolError(
+            "there are no safetensors weights among these files",
+            hint="name a folder or a repository with *.safetensors as the source",
+        )
     return found
 
 
@@ -126,7 +129,10 @@ def _dtype(source: Path, config: Mapping[str, Any], found: Weights) -> str:
         sizes[tensor.dtype] += tensor.end - tensor.start
     most = sizes.most_common(1)[0][0] if sizes else "none"
     if most not in NAMES:
-        raise ToolError(f"its weights are {most}; only 16 and 32 bits can be quantized")
+        raise ToolError(
+            f"its weights are {most}; only 16 and 32 bits can be quantized",
+            hint="take the source in 16 bits",
+        )
     return NAMES[most]
 
 
@@ -179,9 +185,15 @@ def _try(folder: Path) -> None:
     with torch.inference_mode():
         scores = model(input_ids=tokens).logits.float()
     if not bool(scores.isfinite().all()):
-        raise ToolError(f"quantized, it gives NaN or infinite scores for the tokens {TRIED}")
+        raise ToolError(
+            f"quantized, it gives NaN or infinite scores for the tokens {TRIED}",
+            hint="choose another recipe: `cortexbuild recipes`",
+        )
     if float(scores.std()) <= LEAST_SPREAD:
-        raise ToolError(f"quantized, it gives the same score to every token after {TRIED}")
+        raise ToolError(
+            f"quantized, it gives the same score to every token after {TRIED}",
+            hint="choose another recipe: `cortexbuild recipes`",
+        )
 
 
 def _size(params: QuantizeParams, size: int) -> int:  # noqa: ARG001

@@ -53,11 +53,17 @@ def merge(run: Run, params: MergeParams) -> None:
     files = local_files(run.inputs["model"])
     found = weights(files.sizes)
     if found is None or found.format != "safetensors":
-        raise ToolError("adapters are merged into safetensors weights, and these are others")
+        raise ToolError(
+            "adapters are merged into safetensors weights, and these are others",
+            hint="take the source in safetensors",
+        )
     tensors = read_safetensors(files, found).tensors
     roles = adapter_roles(run)
     if not roles:
-        raise ToolError("there is no adapter to merge")
+        raise ToolError(
+            "there is no adapter to merge",
+            hint="name them in `adapters:`, or choose a recipe without `lora`",
+        )
     scales = params.weights or (1.0,) * len(roles)
     if len(scales) != len(roles):
         raise ToolError(
@@ -137,7 +143,10 @@ def _merged(stream: BinaryIO, weight: TensorInfo, deltas: Sequence[Delta]) -> It
             new = new + _added(delta, down, up, slice(first, end))
         merged = new.to(old.dtype)
         if not bool(merged.isfinite().all()):
-            raise ToolError(f"merged, {shown(weight.name)} has values that are NaN or infinite")
+            raise ToolError(
+                f"merged, {shown(weight.name)} has values that are NaN or infinite",
+                hint="lower the adapter's `weights:`, or build from bfloat16",
+            )
         yield merged.contiguous().reshape(-1).view(torch.uint8).numpy().data
 
 

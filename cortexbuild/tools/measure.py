@@ -20,7 +20,7 @@ from ..core.needs import MIB, TellNeeds, holding
 from ..core.params import Params
 from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
-from ..errors import ToolError
+from ..errors import REPORT, ToolError
 from ..runtimes import find_runtime
 from ..runtimes.pace import forget_peak, peak_memory, tokens_per_second
 from ..runtimes.prompting import templated
@@ -97,7 +97,9 @@ def _compare_scores(run: Run, model: LoadedModel) -> tuple[Mapping[str, object],
         scores = model.logits(tokens)
         least = kept.scores.shape[1] if kept.ids is None else int(kept.ids.max()) + 1
         if scores.shape[1] < least or (kept.ids is None and scores.shape[1] > least):
-            raise ToolError(f"it scores {scores.shape[1]} tokens, and its source {least}")
+            raise ToolError(
+                f"it scores {scores.shape[1]} tokens, and its source {least}", hint=REPORT
+            )
         divergence.add(kept, scores, following)
         done, width = done + len(tokens), scores.shape[1]
         run.progress(done, done)

@@ -89,7 +89,7 @@ def _convert(source: Path, out: Path, dtype: str) -> None:
         except SystemExit as error:
             if error.code:
                 said = error.code if isinstance(error.code, str) else errors.last
-                raise ToolError(f"llama.cpp's converter: {said}") from error
+                raise ToolError(f"llama.cpp's converter: {said}", hint=SEE_LOG) from error
 
 
 def _prepared_converter() -> Any:

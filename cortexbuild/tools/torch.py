@@ -18,7 +18,7 @@ from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
-from ..errors import ToolError
+from ..errors import OTHER_PUBLICATION, ToolError
 from ..formats.files import Weights, weights
 from ..formats.foreign import shown
 from ..formats.listing import local_files, read_object
@@ -59,7 +59,9 @@ def convert(run: Run, params: ConvertParams) -> None:  # noqa: ARG001
         tensors, name = _read(source / path), _new_name(path, found)
         for tensor in tensors:
             if tensor in places:
-                raise ToolError(f"{path}: {shown(tensor)} is in another file too")
+                raise ToolError(
+                    f"{path}: {shown(tensor)} is in another file too", hint=OTHER_PUBLICATION
+                )
             places[tensor] = name
         size += write_tensors(run.out / name, tensors)
         done += files.sizes[path]
@@ -120,7 +122,10 @@ def _weights(sizes: Mapping[str, int]) -> Weights:
     lone = [path for path in sizes if path.endswith((".bin", ".pth", ".pt"))]
     if found is None and len(lone) == 1:
         return Weights("pytorch", (lone[0],))
-    raise ToolError("there are no PyTorch weights among these files")
+    raise ToolError(
+        "there are no PyTorch weights among these files",
+        hint="name a folder or a repository with weights as the source",
+    )
 
 
 def _new_name(path: str, found: Weights) -> str:
@@ -149,7 +154,10 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
             hint="fetch the model again",
         ) from error
     if not isinstance(state, dict):
-        raise ToolError(f"{path.name}: it holds no table of weights")
+        raise ToolError(
+            f"{path.name}: it holds no table of weights",
+            hint="name the file with the weights alone: a state dict, as `torch.save` writes it",
+        )
     for name, value in state.items():
         if not isinstance(name, str) or not isinstance(value, torch.Tensor):
             raise ToolError(
@@ -174,7 +182,9 @@ def _dtype(name: str, tensor: torch.Tensor) -> str:
     known = DTYPES.get(str(tensor.dtype).removeprefix("torch."))
     if known is None or tensor.layout != torch.strided or tensor.is_meta:
         kind = f"{tensor.dtype}, {tensor.layout}"
-        raise ToolError(f"{shown(name)} cannot be kept in safetensors ({kind})")
+        raise ToolError(
+            f"{shown(name)} cannot be kept in safetensors ({kind})", hint=OTHER_PUBLICATION
+        )
     return known
 
 

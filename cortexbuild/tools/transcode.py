@@ -17,7 +17,7 @@ from ..core.needs import MIB, bounded
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
-from ..errors import ToolError
+from ..errors import FETCH_AGAIN, ToolError
 from .unpack import engine, say
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def _exact(tensors: Mapping[str, Stored], layers: list[PackedLayer]) -> FloatNam
         groups = read_groups(tensors, layer)
         numbers += [groups.scales, -(groups.zeros.astype("f4") * groups.scales.astype("f4"))]
     if (found := smallest_exact(*numbers)) is None:
-        raise ToolError(f"`{layers[0].module}` has scales that are not numbers")
+        raise ToolError(f"`{layers[0].module}` has scales that are not numbers", hint=FETCH_AGAIN)
     return found
 
 

@@ -68,7 +68,10 @@ def _import(args: argparse.Namespace) -> int:
     store = open_store()
     trusted = trusted_keys(keys_folder(), trusted_by(args.manifest))
     if not args.file.is_file():
-        raise UsageError(f"there is no file {args.file}")
+        raise UsageError(
+            f"there is no file {args.file}",
+            hint="`cortexbuild bundle export FILE` writes one, on a machine that has the targets",
+        )
     with store_lock(store.root, "bundle import", _say):
         made = bundle.bring_in(args.file, store, trusted, _unseen)
     _tell(made, "import", args.json)

@@ -46,7 +46,9 @@ def _diff(args: argparse.Namespace) -> int:
 def _one(project: Project, pattern: str) -> str:
     names = project.plan.select([pattern])
     if len(names) != 1:
-        raise UsageError(f"`{pattern}` names {len(names)} targets", hint=", ".join(names))
+        raise UsageError(
+            f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
+        )
     return names[0]
 
 

@@ -65,7 +65,10 @@ def _trust(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     found = [key for key in keys.own_keys(keys_folder()) if key.name == args.name]
     if not found:
-        raise UsageError(f"there is no key `{args.name}` here", hint="`cortexbuild keys list`")
+        raise UsageError(
+            f"there is no key `{args.name}` here",
+            hint="`cortexbuild keys list` shows those that are here",
+        )
     _tell(keys.secret_text(found[0]) if args.secret else keys.public_text(found[0]), args.json)
     return 0
 

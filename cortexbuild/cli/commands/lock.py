@@ -39,7 +39,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _lock(args: argparse.Namespace) -> int:
     moves = args.upgrade is not None or args.upgrade_tools or args.record_outputs
     if args.check and moves:
-        raise UsageError("`--check` changes nothing, so there is nothing to upgrade or record")
+        raise UsageError(
+            "`--check` changes nothing, so there is nothing to upgrade or record",
+            hint="leave `--check` out, or the other options",
+        )
     upgrade = ("*",) if args.upgrade == [] else tuple(args.upgrade or ())
     pins = Pins(may_ask=not args.check, upgrade=upgrade, upgrade_tools=args.upgrade_tools)
     project = wire.open_project(args.manifest, open_store(), pins)

@@ -78,7 +78,8 @@ def stats(args: argparse.Namespace) -> int:
 def gc(args: argparse.Namespace) -> int:
     if args.older_than is None:
         raise UsageError(
-            "a remote is collected by age, since many use it", hint="`--older-than 90d`"
+            "a remote is collected by age, since many use it",
+            hint="say how old may go: `--older-than 90d`",
         )
     _, address, remote = _open(args)
     before = time.time() - args.older_than.total_seconds()

@@ -57,11 +57,14 @@ def _push(args: argparse.Namespace) -> int:
     known = [address.name for address in project.manifest.cache.remotes]
     if not known:
         raise UsageError(
-            "cortex.yaml names no remote", hint="cache: {remotes: ['s3://bucket/prefix']}"
+            "cortex.yaml names no remote",
+            hint="name one there: `cache: {remotes: ['s3://bucket/prefix']}`",
         )
     names = [project.manifest.cache.remote(args.remote).name] if args.remote else known
     if is_offline() and any(project.manifest.cache.remote(n).scheme != "file" for n in names):
-        raise UsageError("the network is not to be used", hint="`--remote NAME` of a folder")
+        raise UsageError(
+            "the network is not to be used", hint="name a remote that is a folder: `--remote NAME`"
+        )
     say = partial(print, file=sys.stderr)
     to = senders(project, args.key, names, say)
     with store_lock(project.store.root, "push", say):

@@ -60,7 +60,10 @@ def _write(text: str, path: Path) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from error
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror}",
+            hint="name a file in a folder that is there and that you may write to: `-o FILE`",
+        ) from error
     print(path.absolute())
 
 
@@ -73,7 +76,9 @@ def _sbom(project: Project, names: Sequence[str], at: str, path: Path | None) ->
         said = f"warning: {target} is not built as cortex.yaml has it, and left out"
         print(said, file=sys.stderr)
     if not bill.components:
-        raise StoreError("nothing is built that it could be about", hint="`cortexbuild sync`")
+        raise StoreError(
+            "nothing is built that it could be about", hint="`cortexbuild sync` builds it"
+        )
     found = cyclonedx.document(bill.components, bill.below, project.root.name, at)
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     if path is None:
@@ -112,7 +117,10 @@ def _compare(args: argparse.Namespace) -> int:
     project = open_project(args)
     targets = find_all(project, args.targets)
     if len(targets) < 2:
-        raise UsageError(f"`{args.targets[0]}` names one target, and comparing takes two")
+        raise UsageError(
+            f"`{args.targets[0]}` names one target, and comparing takes two",
+            hint="name two, or a pattern that several match, as `model:*`",
+        )
     prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     for built in targets:
         if built.stale:

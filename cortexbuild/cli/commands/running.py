@@ -78,7 +78,10 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
         ("--repetition-penalty", sampling.repetition_penalty, 1e-6, 100),
     ):
         if not low <= value <= high:
-            raise UsageError(f"{name} must be between {low:g} and {high:g}, not {value:g}")
+            raise UsageError(
+                f"{name} must be between {low:g} and {high:g}, not {value:g}",
+                hint="choose a number within these limits",
+            )
     return sampling
 
 

@@ -117,7 +117,11 @@ def _tool_missing(offer: Offer, step: Step) -> str:
     if not same:
         return f"it has no tool `{step.tool.name}` that can {step.kind.value}"
     tool = next((tool for tool in same if takes(tool, step.format)), same[0])
-    error = ToolError(tool.missing) if tool.missing else None
+    error = (
+        ToolError(tool.missing, hint="see `cortexbuild cluster workers` for what each machine has")
+        if tool.missing
+        else None
+    )
     error = error or refusal(step.tool, tool.revision, tool.engine)
     return str(error) if error else ""
 

@@ -100,7 +100,10 @@ def whole_job(parcel: Parcel, store: LocalStore) -> Job:
         return job
     content = store.blob(details.digest).read_bytes()
     if digest_bytes(content) != details.digest:
-        raise IntegrityError(f"the details of {job.step.label} are not what they were")
+        raise IntegrityError(
+            f"the details of {job.step.label} are not what they were",
+            hint="run the command again; if it stays, the scheduler is not to be trusted",
+        )
     said = json.loads(content)
     tree = _tree(said["tree"]) if said["tree"] is not None else None
     inputs = {role: _tree(rows) for role, rows in said["inputs"].items()}

@@ -57,12 +57,18 @@ def serve_worker(place: Place, offer: Offer, site: Site, ready: Callable[[str], 
         try:
             await worker
         except (TimeoutError, OSError) as error:
-            raise RemoteError(f"no scheduler answers at {place.address}: {error}") from error
+            raise RemoteError(
+                f"no scheduler answers at {place.address}: {error}",
+                hint="see whether `cortexbuild scheduler` runs there, with no firewall between",
+            ) from error
         ready(worker.address)
         return await _until_over(worker)
 
     if not asyncio.run(_configured(serve)):
-        raise RemoteError(f"the scheduler at {place.address} is gone")
+        raise RemoteError(
+            f"the scheduler at {place.address} is gone",
+            hint="start it again with `cortexbuild scheduler`, and then this worker",
+        )
 
 
 def serve_scheduler(place: Place, ready: Callable[[str], None]) -> None:

@@ -142,7 +142,10 @@ def _chosen(asked: Origin, listed: Mapping[str, Any]) -> list[str]:
     if not asked.file:
         found = model_files(listed)
         if not found:
-            raise UsageError(f"hf:{asked.repo} has no file of a model")
+            raise UsageError(
+                f"hf:{asked.repo} has no file of a model",
+                hint="name a repository with *.safetensors, *.gguf or PyTorch weights",
+            )
         return found
     if asked.file not in listed:
         near = sorted(path for path in listed if path.endswith((".gguf", ".safetensors")))
@@ -197,7 +200,10 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
             f"{repo} does not exist, or may not be seen; {_token()}", hint=_near(asked)
         ) from error
     except errors.EntryNotFoundError as error:
-        raise RemoteError(f"a file of {repo} is gone at {revision[:12]}") from error
+        raise RemoteError(
+            f"a file of {repo} is gone at {revision[:12]}",
+            hint="`cortexbuild lock --upgrade` pins what is there now",
+        ) from error
     except network_errors() as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"

@@ -11,7 +11,7 @@ import tarfile
 import tempfile
 from pathlib import Path, PurePosixPath
 
-from ...errors import IntegrityError, ToolError
+from ...errors import OWN_SOURCES, IntegrityError, ToolError
 from .index import Archive, Index, open_index
 from .parts import NEEDED, is_part
 
@@ -59,7 +59,9 @@ def _download(index: Index, archive: Archive, path: Path) -> None:
             while chunk := answer.read(_CHUNK):
                 size += len(chunk)
                 if size > MOST_BYTES:
-                    raise IntegrityError(f"{archive.name} has more than {MOST_BYTES} bytes")
+                    raise IntegrityError(
+                        f"{archive.name} has more than {MOST_BYTES} bytes", hint=OWN_SOURCES
+                    )
                 digest.update(chunk)
                 file.write(chunk)
     except (OSError, http.client.HTTPException) as error:
@@ -69,7 +71,8 @@ def _download(index: Index, archive: Archive, path: Path) -> None:
     if digest.hexdigest() != archive.sha256:
         raise IntegrityError(
             f"{archive.name} is not what the package index announces: its sha256 is "
-            f"{digest.hexdigest()[:12]}, not {archive.sha256[:12]}"
+            f"{digest.hexdigest()[:12]}, not {archive.sha256[:12]}",
+            hint=OWN_SOURCES,
         )
 
 
@@ -82,12 +85,14 @@ def _unpack(packed: Path, folder: Path) -> list[tuple[str, str, int]]:
             for count, member in enumerate(archive):
                 seen += member.size
                 if count >= _MOST_MEMBERS or seen > _MOST_UNPACKED:
-                    raise IntegrityError("a source distribution of absurd size")
+                    raise IntegrityError("a source distribution of absurd size", hint=OWN_SOURCES)
                 path = _place(member)
                 if path is None:
                     continue
                 if member.size > _MOST_PART or len(rows) >= _MOST_PARTS:
-                    raise IntegrityError(f"{path}: too large for a part of a converter")
+                    raise IntegrityError(
+                        f"{path}: too large for a part of a converter", hint=OWN_SOURCES
+                    )
                 file = archive.extractfile(member)
                 assert file is not None, "only regular files have a place"
                 content = file.read()
@@ -97,10 +102,12 @@ def _unpack(packed: Path, folder: Path) -> list[tuple[str, str, int]]:
                 rows.append((path, hashlib.sha256(content).hexdigest(), len(content)))
     except (tarfile.TarError, EOFError, ValueError, OverflowError, LookupError, OSError) as error:
         shutil.rmtree(folder, ignore_errors=True)
-        raise IntegrityError(f"the source distribution cannot be unpacked: {error}") from error
+        raise IntegrityError(
+            f"the source distribution cannot be unpacked: {error}", hint=OWN_SOURCES
+        ) from error
     missing = set(NEEDED) - {path for path, _, _ in rows}
     if missing:
-        raise ToolError(f"the source distribution has no {min(missing)}")
+        raise ToolError(f"the source distribution has no {min(missing)}", hint=OWN_SOURCES)
     return sorted(rows)
 
 
