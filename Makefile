@@ -1,5 +1,5 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
+.PHONY: help demo test browser nginx docs reference pictures check lint type arch fmt formats quality bench remotes hashing \
   restore gguf first_token streaming scale bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
@@ -42,6 +42,14 @@ nginx:          ## an nginx for tests/remotes, where it can be installed
 	  || echo 'make: no nginx, so the tests of http remotes will be SKIPPED: install it' \
 	       '(`apt-get install nginx-light`, `brew install nginx`), or set NGINX' >&2
 
+docs: $(READY)  ## the documentation as a site, in site/; every link is checked
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --quiet
+reference: $(READY)  ## write the pages of the documentation that are made from the code
+	$(BIN)/python docs/generate
+pictures: browser $(READY)  ## draw the pictures of the README from a real build
+	$(BIN)/python docs/generate/pictures.py
+
 check: lint type arch  ## style, types, imports
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -80,4 +88,4 @@ explore: $(READY)  ## the tests of properties, with other examples in each run
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

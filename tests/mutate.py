@@ -25,6 +25,9 @@ PARTS = (
     "pyproject.toml",
     "cortex.yaml",
     "README.md",
+    "CONTRIBUTING.md",
+    "RELEASING.md",
+    "mkdocs.yml",
 )
 
 
@@ -266,6 +269,11 @@ SABOTAGES = (
     Sabotage("a cluster's keys are for everybody", "cortexbuild/exec/cluster/security.py", 'if what == "key" and', "if False and", "tests/cluster/test_faults.py"),
     core("bytes at hand elsewhere are a target's", "agenda", "(id_ not in self._ends and self._at_hand(tree))", "self._at_hand(tree)", "tests/core/test_agenda_pull.py"),
     core("bytes at hand elsewhere are brought all the same", "agenda", "return self._is_here(tree) or (id_ not in self._ends and self._at_hand(tree))", "return self._is_here(tree)", "tests/core/test_agenda_pull.py"),
+    Sabotage("a page names an option that is not there", "cortexbuild/cli/commands/sync.py", '"--no-intermediates", action', '"--no-intermediate", action', "tests/docs/test_pages.py::test_every_command_that_is_mentioned_is_one_and_has_its_options"),
+    Sabotage("a page names a command that is not there", "cortexbuild/cli/commands/comparing.py", 'Command("status"', 'Command("state"', "tests/docs/test_pages.py::test_every_command_line_is_one"),
+    Sabotage("a page of the reference lags behind", "cortexbuild/cli/commands/command.py", "one JSON document on stdout", "JSON on stdout", "tests/docs/test_reference.py::test_generated_pages_are_what_the_code_says"),
+    Sabotage("a page knows a variable less", "cortexbuild/sources/_neighbours.py", '"OLLAMA_MODELS"', '"OLLAMA_FOLDER"', "tests/docs/test_reference.py::test_every_variable_that_is_read_is_documented_and_no_other"),
+    Sabotage("a page shows what is not said", "cortexbuild/cli/commands/starting.py", "wrote {args.manifest}", "made {args.manifest}", "tests/docs/test_followed.py::test_follow_getting_started"),
 )  # fmt: skip
 
 

@@ -11,11 +11,18 @@ from ..version import VERSION
 from .beside import MANIFEST
 from .commands import commands_for
 from .commands.command import Command
+from .examples import epilog_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
+    return parser_for(words).parse_args(words)
+
+
+def parser_for(words: Sequence[str]) -> argparse.ArgumentParser:
+    """What reads these words: it knows the command that they begin with; all, where there are
+    none."""
     parser = argparse.ArgumentParser(
         prog="cortexbuild", description="Build local language models from cortex.yaml."
     )
@@ -23,15 +30,19 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in commands_for(words):
         _add(subparsers, command)
-    return parser.parse_args(words)
+    return parser
 
 
-def _add(subparsers: Subparsers, command: Command) -> None:
-    sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
+    name = f"{above}{command.name}"
+    sub = subparsers.add_parser(
+        command.name, help=command.summary, description=command.summary, epilog=epilog_of(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     if command.parts:
         below = sub.add_subparsers(required=True, metavar="COMMAND")
         for part in command.parts:
-            _add(below, part)
+            _add(below, part, f"{name} ")
         return
     sub.set_defaults(run=command.run)
     sub.add_argument(

@@ -19,6 +19,11 @@ models:
     source: path:{source} # a folder with config.json and *.safetensors
     targets: [mlx-4bit] # or mlx-8bit, mlx-bf16, …
 """
+CHOSEN = (
+    ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
+    ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
+)
+"""Names that stand for a recipe, with what decides which."""
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,10 +56,7 @@ def _schema(args: argparse.Namespace) -> int:
 def _recipes(args: argparse.Namespace) -> int:
     known = Recipes(args.manifest.absolute().parent)
     rows = [(name, recipe.summary) for name, recipe in known.items()]
-    rows += [
-        ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
-        ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
-    ]
+    rows += CHOSEN
     if args.json:
         listed = [{"recipe": name, "summary": summary} for name, summary in rows]
         print_json("recipes/1", {"recipes": listed})
