@@ -129,4 +129,4 @@ def _copy(source: Path, draft: Path, moved: Moved) -> None:
             writer.write(piece)
             moved(len(piece))
         os.fchmod(writer.fileno(), 0o444)
-        os.fsync(writer.fileno())
+        disk.fsync(writer)

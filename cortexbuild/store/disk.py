@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any
 
 FICLONE = 0x40049409  # linux/fs.h: share the extents of another file
 
 
-def fsync(file: BinaryIO) -> None:
+def fsync(file: IO[Any]) -> None:
     file.flush()
-    os.fsync(file.fileno())
+    flush(file.fileno())
+
+
+def flush(handle: int) -> None:
+    """Have what was written on the disk before anything that is written later.
+
+    On macOS fsync leaves it in the drive's own memory, in any order (its fsync(2) says so); what
+    empties that as well is not known to every file system.
+    """
+    if sys.platform == "darwin":
+        with suppress(OSError):
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(handle)
 
 
 @contextmanager
@@ -35,7 +49,7 @@ def fsync_folder(folder: Path) -> None:
     """Make names in a folder durable: a rename may be lost with the power otherwise."""
     handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        flush(handle)
     finally:
         os.close(handle)
 
@@ -84,8 +98,6 @@ def clone(source: Path, dest: Path) -> bool:
         return bool(libc.clonefile(os.fsencode(source), os.fsencode(dest), 0) == 0)
     if sys.platform != "linux":
         return False
-    import fcntl
-
     with source.open("rb") as reader, dest.open("wb") as writer:
         try:
             fcntl.ioctl(writer.fileno(), FICLONE, reader.fileno())
