@@ -9,6 +9,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,19 +35,28 @@ FORMAT = re.sub(r"@font-face \{\{.*?\n    \}\}\n", "", CONSOLE_SVG_FORMAT, flags
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as home:
-        environment = {**os.environ, "CORTEX_HOME": home, "COLUMNS": str(COLUMNS)}
-        terminal(list(said(environment)))
-        page = Path(home, "report.html")
-        subprocess.run([*OURS, "report", "-o", page], cwd=ROOT, env=environment, check=True)
-        report(page, Path(home, "browser"))
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder, "cortexbuild")  # its name stands in the report
+        for name in ("examples", "recipes"):
+            shutil.copytree(ROOT / name, project / name)
+        for name in ("cortex.yaml", "cortex.lock"):
+            shutil.copy(ROOT / name, project)
+        home = Path(folder, "home")
+        environment = {
+            **os.environ, "CORTEX_HOME": str(home), "COLUMNS": str(COLUMNS),
+            "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        terminal(list(said(project, environment)))
+        page = Path(folder, "report.html")
+        subprocess.run([*OURS, "report", "-o", page], cwd=project, env=environment, check=True)
+        report(page, Path(folder, "browser"))
 
 
-def said(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def said(project: Path, environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Each command with what it says, in the order in which a terminal shows it."""
     for line in SHOWN:
         done = subprocess.run(
-            [*OURS, *shlex.split(line)], cwd=ROOT, env=environment, check=True, text=True,
+            [*OURS, *shlex.split(line)], cwd=project, env=environment, check=True, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         yield line, done.stdout.replace(environment["CORTEX_HOME"], "~/.cortex")
@@ -71,7 +81,7 @@ def report(page: Path, profile: Path) -> None:
     assert program is not None, "no Chromium: `make browser`"
     browser = Chromium(program, profile)
     try:
-        browser.open(page, width=1000, height=760).screenshot(PICTURES / "report.png", whole=False)
+        browser.open(page, width=1000, height=1180).screenshot(PICTURES / "report.png", whole=False)
     finally:
         browser.close()
 
