@@ -47,14 +47,10 @@ def _section(name: str, summary: str, parser: argparse.ArgumentParser) -> Iterat
     yield from (f"## {name}", "", f"{summary[0].upper()}{summary[1:]}.", "", "```text", line, "```")
     if own:
         yield from ("", *_table(own, "option" if options else "argument"))
-    yield from (
-        "",
-        "<!-- not run: of other projects -->",
-        "```sh",
-        *(f"{said}  # {what}" for said, what in EXAMPLES[name]),
-        "```",
-        "",
-    )
+    examples = [f"{said}  # {what}" for said, what in EXAMPLES.get(name, ())]
+    if examples:
+        yield from ("", "<!-- not run: of other projects -->", "```sh", *examples, "```")
+    yield ""
 
 
 def _usage(action: argparse.Action) -> str:

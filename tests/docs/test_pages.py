@@ -20,7 +20,7 @@ from docs.pages import (
 )  # fmt: skip
 from workspace import ROOT
 
-from cortexbuild.cli.parser import parser_for
+from cortexbuild.cli.parser import parse
 from cortexbuild.core.document import Text
 from cortexbuild.core.manifest import Manifest
 
@@ -62,7 +62,7 @@ def test_every_command_line_is_one(capsys):
         for words in calls(line):
             count += 1
             try:
-                parser_for(words).parse_args(words)
+                parse(words)
             except SystemExit as end:
                 assert end.code == 0, f"{page}: {line}\n{capsys.readouterr().err}"
     assert count > 80
@@ -157,6 +157,7 @@ def test_every_page_is_in_the_navigation_once():
     listed = list(_leaves(settings["nav"]))
     there = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
     there = [page for page in there if not fnmatchcase(page, settings["not_in_nav"])]
+    assert not set(there) - set(listed), "put them into the navigation, in mkdocs.yml"
     assert sorted(listed) == sorted(there)
     assert settings["strict"] == "true" and settings["theme"]["font"] == "false"
 
