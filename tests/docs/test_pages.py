@@ -141,7 +141,8 @@ def test_every_link_leads_somewhere():
     count = 0
     for page in pages():
         path = ROOT / page
-        for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text()):
+        text = path.read_text()
+        for link in re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text):
             if re.match(r"[a-z]+:", link):
                 continue
             to, _, anchor = link.partition("#")

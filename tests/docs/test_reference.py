@@ -53,6 +53,23 @@ def test_the_exit_codes_are_those_of_the_errors(tables):
     assert set(tables["EXIT_CODES"]) == {0, BUG, INTERRUPTED} | _kinds(CortexError)
 
 
+@pytest.mark.parametrize(
+    ("html", "loads"),
+    [
+        ('<script src="https://unpkg.com/iframe-worker/shim"></script>', True),
+        ('<link rel="stylesheet" href="//fonts.googleapis.com/css">', True),
+        ("<link href=https://fonts.gstatic.com rel=preconnect>", True),
+        ('<img alt="a" src="http://counter.example/1.png">', True),
+        ('<a href="https://arxiv.org/abs/1503.05671">a paper</a>', False),
+        ('<link rel="canonical" href="https://docs.example/index.html">', False),
+        ('<img src="pictures/sync.svg"><script src="assets/bundle.js"></script>', False),
+    ],
+)
+def test_a_page_of_the_site_may_load_nothing_from_another_host(html, loads):
+    site = runpy.run_path(str(GENERATE / "site.py"))
+    assert bool(site["LOADED"].search(html)) == loads
+
+
 def test_every_variable_that_is_read_is_documented_and_no_other(tables):
     """What the code reads is found in its texts: a name that stands alone, or with its prefix."""
     texts = {
