@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench \
   remotes hashing restore gguf first_token streaming scale bench-dag explore mutate audit wheel \
-  clean
+  docs reference pictures clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -50,6 +50,13 @@ editor:         ## a YAML language server for tests/editor, where there is npm
 	       && $(PYTHON) tests/editor/language_server.py; } \
 	  || echo 'make: no YAML language server, so the tests of the schema in an editor will be SKIPPED:' \
 	       'install node and npm (`apt-get install nodejs npm`, `brew install node`)' >&2
+docs: $(READY)  ## the documentation as a site, in site/; every link is checked
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/mkdocs build --quiet
+reference: $(READY)  ## write the pages of the documentation that are made from the code
+	$(BIN)/python docs/generate
+pictures: browser $(READY)  ## draw the pictures of the README from a real build
+	$(BIN)/python docs/generate/pictures.py
 
 check: lint type arch  ## style, types, imports
 lint: $(READY)
@@ -99,4 +106,4 @@ wheel: $(READY)  ## a wheel in dist/: the same bytes wherever this commit is bui
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m hatchling build -t wheel -d dist
 	@$(BIN)/python -c 'import hashlib, sys; [print(hashlib.sha256(open(p, "rb").read()).hexdigest(), p) for p in sys.argv[1:]]' dist/*.whl
 clean:          ## remove what is made here; CORTEX_HOME is left alone
-	rm -rf .venv .audit build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .audit build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

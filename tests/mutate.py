@@ -30,6 +30,9 @@ PARTS = (
     "LICENSE",
     "CHANGELOG.md",
     ".gitignore",
+    "CONTRIBUTING.md",
+    "RELEASING.md",
+    "mkdocs.yml",
 )
 
 
@@ -356,6 +359,15 @@ SABOTAGES = (
     Sabotage("a server outlives its command", "cortexbuild/cli/serving.py", "        child.send_signal(signal.SIGTERM)", "        return", "tests/cli/test_serving.py"),
     Sabotage("a watch forgets what changed while it built", "cortexbuild/cli/watching.py", "        while look() == before:", "        before = look()\n        while look() == before:", "tests/cli/test_watching.py"),
     Sabotage("a watch ends with a failure", "cortexbuild/cli/commands/watching.py", "        return error.exit_code\n", "        raise\n", "tests/cli/test_watching.py"),
+    store("on a Mac what was written stays in the drive's memory", "disk", 'if sys.platform == "darwin":\n        with', 'if False:\n        with', "tests/store/test_darwin.py"),
+    Sabotage("on a Mac Homebrew's script is run alone", "cortexbuild/sources/toolchain/__init__.py", "        if parts_of(folder):\n            return folder\n        raise", "        if folder:\n            return folder\n        raise", "tests/sources/test_toolchain.py"),
+    remote("on a Mac no authority is believed", "credentials", "if not _machine_has_authorities():", "if False:", "tests/remotes/test_http.py"),
+    core("on a Mac two targets have one view", "manifest", "seen.setdefault(name.lower(), name)", "seen.setdefault(name, name)", "tests/cli/test_cli.py"),
+    Sabotage("a page names an option that is not there", "cortexbuild/cli/commands/sync.py", '"--no-intermediates", action', '"--no-intermediate", action', "tests/docs/test_pages.py::test_every_command_that_is_mentioned_is_one_and_has_its_options"),
+    Sabotage("a page names a command that is not there", "cortexbuild/cli/commands/comparing.py", 'Command("status"', 'Command("state"', "tests/docs/test_pages.py::test_every_command_line_is_one"),
+    Sabotage("a page of the reference lags behind", "cortexbuild/cli/commands/command.py", "one JSON document on stdout", "JSON on stdout", "tests/docs/test_reference.py::test_generated_pages_are_what_the_code_says"),
+    Sabotage("a page knows a variable less", "cortexbuild/sources/_neighbours.py", '"OLLAMA_MODELS"', '"OLLAMA_FOLDER"', "tests/docs/test_reference.py::test_every_variable_that_is_read_is_documented_and_no_other"),
+    Sabotage("a page shows what is not said", "cortexbuild/cli/commands/starting.py", "wrote {args.manifest}", "made {args.manifest}", "tests/docs/test_followed.py::test_follow_getting_started"),
 )  # fmt: skip
 
 

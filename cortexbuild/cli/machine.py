@@ -21,7 +21,7 @@ CHILD = 2 << 30
 
 def memory() -> int:
     """Bytes: of this machine, or of the container where that has less."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")  # macOS has both, too
     if sys.platform != "linux":
         return physical
     with suppress(OSError):

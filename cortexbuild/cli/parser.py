@@ -15,6 +15,7 @@ from ..version import VERSION
 from .beside import MANIFEST
 from .commands import commands_for
 from .commands.command import Command
+from .examples import epilog_of
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -45,30 +46,37 @@ class Parser(argparse.ArgumentParser):
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
     """A shell that asks what may come next has its answer, and no command is run."""
-    asked = "_ARGCOMPLETE" in os.environ
-    if asked:
+    if "_ARGCOMPLETE" in os.environ:
         from .completion import complete, words_so_far
 
-        words = words_so_far()
-    parser = Parser(prog="cortexbuild", description="Build local language models from cortex.yaml.")
-    parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in commands_for(words):
-        _add(subparsers, command)
-    if asked:
-        complete(parser)
-    args, left = parser.parse_known_args(words)
+        complete(parser_for(words_so_far()))
+    args, left = parser_for(words).parse_known_args(words)
     if left:
         args.parser.refuse(left)
     return args
 
 
-def _add(subparsers: Subparsers, command: Command) -> None:
-    sub = subparsers.add_parser(command.name, help=command.summary, description=command.summary)
+def parser_for(words: Sequence[str]) -> Parser:
+    """What reads these words: it knows the command that they begin with; all, where there are
+    none."""
+    parser = Parser(prog="cortexbuild", description="Build local language models from cortex.yaml.")
+    parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command in commands_for(words):
+        _add(subparsers, command)
+    return parser
+
+
+def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
+    name = f"{above}{command.name}"
+    sub = subparsers.add_parser(
+        command.name, help=command.summary, description=command.summary, epilog=epilog_of(name),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     if command.parts:
         below = sub.add_subparsers(required=True, metavar="COMMAND")
         for part in command.parts:
-            _add(below, part)
+            _add(below, part, f"{name} ")
         return
     sub.set_defaults(run=command.run, parser=sub)
     sub.add_argument(

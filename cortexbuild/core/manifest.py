@@ -205,6 +205,15 @@ class Manifest(Document):
         Field(description="by name; `{}` or nothing while there is none"),
     ]
 
+    @model_validator(mode="after")
+    def _views_apart(self) -> Self:
+        """A view is named after its target, and macOS has one name for `Chat` and `chat`."""
+        seen: dict[str, str] = {}
+        for name, _, _ in self.targets():
+            if (other := seen.setdefault(name.lower(), name)) != name:
+                raise ValueError(f"targets `{other}` and `{name}` differ only in case")
+        return self
+
     def targets(self) -> Iterator[tuple[str, Model, Target]]:
         """Each target with its full name, `model:target`, in the order of the file."""
         for model_name, model in self.models.items():

@@ -8,6 +8,7 @@ import re
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -115,6 +116,11 @@ def open_pool(address: Address, root: Path) -> PoolManager:
 def _believed(address: Address, root: Path) -> ssl.SSLContext:
     """The machine's authorities, which SSL_CERT_FILE can replace, and the remote's own."""
     context = ssl.create_default_context()
+    if not _machine_has_authorities():
+        with suppress(ImportError):
+            import certifi
+
+            context.load_verify_locations(certifi.where())
     if address.ca is not None:
         pem = read_ca(address, root)
         try:
@@ -143,3 +149,9 @@ def read_ca(address: Address, root: Path) -> str:
             f"{path}: {reason}",
             hint="`ca:` names a file that begins with -----BEGIN CERTIFICATE-----",
         ) from error
+
+
+def _machine_has_authorities() -> bool:
+    """Python from python.org has none on a Mac, until somebody runs what it came with."""
+    places = ssl.get_default_verify_paths()
+    return bool(places.cafile or (places.capath and any(Path(places.capath).iterdir())))

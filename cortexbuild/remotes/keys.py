@@ -45,8 +45,7 @@ def new_key(folder: Path, name: str) -> SigningKey:
         ) from None
     with os.fdopen(handle, "w") as file:
         file.write(secret_text(key) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+        disk.fsync(file)
     return key
 
 

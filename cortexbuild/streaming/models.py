@@ -61,7 +61,7 @@ def write_model(
     weights.sort(key=lambda weight: places[weight.entries[0][0]])
     metadata = {"format": "mlx"}
     with SafetensorsWriter(output, shards, metadata, progress, totals=totals) as out:
-        write_weights(weights, out, _workers())
+        write_weights(weights, out, min(MOST_WORKERS, os.cpu_count() or 1))
     return config
 
 
@@ -121,12 +121,3 @@ def _entry(name: str, array: mx.array) -> Entry:
 
 def _code(array: mx.array) -> str:
     return CODES[str(array.dtype).rpartition(".")[2]]
-
-
-def _workers() -> int:
-    """Threads that compute: MLX uses one of them for each stream on a CPU."""
-    import mlx.core as mx
-
-    if mx.default_device() == mx.cpu:
-        return min(MOST_WORKERS, os.cpu_count() or 1)
-    return 2  # one reads while the other computes

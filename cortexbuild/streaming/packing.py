@@ -69,7 +69,7 @@ def write_weights(weights: Sequence[Weight], out: SafetensorsWriter, workers: in
 
     def work(piece: _Piece) -> tuple[Weight, list[NDArray[np.uint8]]]:
         if not hasattr(streams, "own"):  # each thread may use only streams that it made
-            streams.own = mx.new_stream(mx.default_device())
+            streams.own = mx.new_stream(mx.cpu)  # Metal's kernels round otherwise
         with mx.stream(streams.own):
             return piece.weight, _packed(piece)
 

@@ -65,6 +65,11 @@ models:
             "",
         ),
         (
+            GOOD.replace("{t: {recipe: short}}", "{t: {recipe: short}, T: {recipe: short}}"),
+            "targets `m:t` and `m:T` differ only in case",
+            "",
+        ),
+        (
             GOOD.replace("path:weights", "pth:weights"),
             "cortex.yaml:4:5: no source `pth:`",
             "did you mean `path`?",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.running import run_script
+from engines.running import MODEL, run_script
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -147,3 +147,22 @@ def test_a_stack_of_experts_is_never_in_memory_as_a_whole(tmp_path):
     stack, before, after = run_script(STACKS, tmp_path, "")
     assert stack == 256
     assert after - before < stack / 2, f"{after - before} MB more than before"
+
+
+ON_A_GPU = """
+import json, sys
+from pathlib import Path
+import mlx.core as mx
+mx.default_device = lambda: mx.Device(mx.gpu)  # as on a Mac; here there is none to compute on
+from cortexbuild.testing import plain_run
+from cortexbuild.tools import mlx as ours
+out = Path(sys.argv[2])
+out.mkdir()
+ours.quantize_source(plain_run({"model": Path(sys.argv[1])}, out), ours.QuantizeSourceParams())
+print(json.dumps({"size": (out / "model.safetensors").stat().st_size}))
+"""
+
+
+def test_weights_are_packed_on_the_cpu_where_there_is_a_gpu_too(tmp_path):
+    """Metal's kernels need not round as those of a CPU, and a key names one result."""
+    assert run_script(ON_A_GPU, MODEL, tmp_path / "out")["size"] > 3_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from remotes.servers import Handler, odd_server
 
 from cortexbuild.core.address import Address
 from cortexbuild.errors import RemoteError
-from cortexbuild.remotes import http, open_remote
+from cortexbuild.remotes import credentials, http, open_remote
 from cortexbuild.remotes.http import HttpRemote
 
 NAME = "ab" * 32
@@ -331,3 +332,17 @@ def test_after_a_content_that_was_read_in_part_one_can_go_on(tmp_path, plain_url
         with closing(pieces):
             next(pieces)
         assert remote.sizes("cas", [NAME]) == {NAME: 20 << 20}
+
+
+@pytest.mark.parametrize("where", ["cafile", "capath", "nowhere"])
+def test_authorities_are_the_machine_s_or_certifi_s(tmp_path, monkeypatch, where):
+    """Python from python.org comes to a Mac without any."""
+    own = {"cafile": str(tmp_path / "ca.pem"), "capath": str(tmp_path)}
+    (tmp_path / "0a1b2c3d.0").touch()
+    nothing = ssl.get_default_verify_paths()._replace(cafile=None, capath=None)
+    paths = nothing._replace(**{where: own[where]}) if where in own else nothing
+    bare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths)
+    monkeypatch.setattr(ssl, "create_default_context", lambda: bare)
+    credentials.open_pool(Address.model_validate({"url": "https://cache.example/cortex"}), tmp_path)
+    assert bool(bare.get_ca_certs()) == (where == "nowhere")

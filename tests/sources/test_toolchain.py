@@ -149,6 +149,36 @@ def test_a_checkout_on_the_path_serves_where_there_is_no_index(simple, tmp_path)
         pin(tmp_path)  # the script alone is not enough
 
 
+def brew(prefix: Path) -> Path:
+    """llama.cpp as its formula puts it: `cmake --install` brings the script, and links lead to it."""
+    keg = prefix / "Cellar" / "llama.cpp" / "8770"
+    script = keg / "bin" / "convert_hf_to_gguf.py"
+    script.parent.mkdir(parents=True)
+    script.write_text("import conversion")
+    script.chmod(0o755)
+    (prefix / "opt").mkdir()
+    (prefix / "opt" / "llama.cpp").symlink_to("../Cellar/llama.cpp/8770")
+    (prefix / "bin").mkdir()
+    (prefix / "bin" / script.name).symlink_to(f"../Cellar/llama.cpp/8770/bin/{script.name}")
+    return keg
+
+
+def test_homebrew_s_script_alone_is_named_and_not_run(simple, tmp_path, monkeypatch):
+    keg = brew(tmp_path / "homebrew")
+    monkeypatch.setenv("PATH", str(tmp_path / "homebrew" / "bin"))
+    with pytest.raises(ToolError, match="homebrew/bin/convert_hf_to_gguf.py is the script alone"):
+        pin(tmp_path)
+    write(keg / "bin")  # a formula that brought all of it would be taken, through the link
+    assert [file.path for file in pin(tmp_path).tree.files] == sorted(PARTS)
+
+
+def test_homebrew_s_folder_named_says_what_it_lacks(simple, tmp_path, monkeypatch):
+    brew(tmp_path / "homebrew")
+    monkeypatch.setenv("CORTEX_LLAMA_CPP", str(tmp_path / "homebrew" / "opt" / "llama.cpp"))
+    with pytest.raises(ToolError, match="no whole converter: .*as Homebrew installs it"):
+        pin(tmp_path)
+
+
 def write(folder: Path) -> None:
     for path, content in (PARTS | OTHERS).items():
         file = folder / path

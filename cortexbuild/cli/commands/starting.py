@@ -25,6 +25,12 @@ from ..starter import Offer, ignore, offers, starter
 from ..yamledit import add_entry
 from .command import ADD_ONE, Command, add_json, print_json, print_rows
 
+CHOSEN = (
+    ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
+    ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
+)
+"""Names that stand for a recipe, with what decides which."""
+
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -125,10 +131,7 @@ def _completion(args: argparse.Namespace) -> int:
 def _recipes(args: argparse.Namespace) -> int:
     known = Recipes(args.manifest.absolute().parent)
     rows = [(name, recipe.summary) for name, recipe in known.items()]
-    rows += [
-        ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
-        ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
-    ]
+    rows += CHOSEN
     if args.json:
         listed = [{"recipe": name, "summary": summary} for name, summary in rows]
         print_json("recipes/1", {"recipes": listed})

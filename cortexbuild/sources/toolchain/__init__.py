@@ -25,6 +25,7 @@ from .parts import SCRIPT, parts_of
 
 ORIGIN = "toolchain:llama.cpp"
 PACKAGE = "llama-cpp-python"
+ALONE = "is the script alone, as Homebrew installs it, without conversion/ and gguf-py/"
 LISTED = "tree.json"
 """Beside a kept toolchain: the paths, digests and sizes of its files."""
 
@@ -90,10 +91,14 @@ def find_toolchain(root: Path) -> Path:
 
     try:
         return download_toolchain(PACKAGE, wanted, _cache(), LISTED)
-    except ToolError:
-        if (found := _on_path()) is not None:
-            return found
-        raise
+    except ToolError as error:
+        script = shutil.which(SCRIPT)
+        if script is None:
+            raise
+        folder = Path(script).resolve().parent
+        if parts_of(folder):
+            return folder
+        raise ToolError(f"{error}; {script} {ALONE}", hint=error.hint) from error
 
 
 def _check(origin: str) -> None:
@@ -103,20 +108,13 @@ def _check(origin: str) -> None:
 
 def _named(folder: Path) -> Path:
     if not parts_of(folder):
+        script = folder / "bin" / SCRIPT
+        why = f": {script} {ALONE}" if script.is_file() else ""
         raise ToolError(
-            f"CORTEX_LLAMA_CPP names {folder}, which has no whole converter",
+            f"CORTEX_LLAMA_CPP names {folder}, which has no whole converter{why}",
             hint=f"it is the folder of llama.cpp that has {SCRIPT}, conversion/ and gguf-py/",
         )
     return folder
-
-
-def _on_path() -> Path | None:
-    """A checkout whose script is on the PATH; the script alone is not enough."""
-    script = shutil.which(SCRIPT)
-    if script is None:
-        return None
-    folder = Path(script).resolve().parent
-    return folder if parts_of(folder) else None
 
 
 def _cache() -> Path:

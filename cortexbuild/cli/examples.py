@@ -1,0 +1,95 @@
+"""Examples of every command, which `--help` ends with; tests read each with the real parser."""
+
+from __future__ import annotations
+
+EXAMPLES = {
+    "sync": (
+        ("cortexbuild sync", "all targets"),
+        ("cortexbuild sync 'chat:mlx-*' -j 2", "some, two steps at once"),
+        ("cortexbuild sync --locked --keep-going", "in CI"),
+        ("cortexbuild sync --cache remote:rw", "and send what was made to the team's cache"),
+    ),
+    "lock": (
+        ("cortexbuild lock", "pin what cortex.lock lacks"),
+        ("cortexbuild lock --upgrade chat", "look again where the sources of `chat` are now"),
+    ),
+    "plan": (("cortexbuild plan", "what would a sync do?"),),
+    "why": (("cortexbuild why chat:mlx-4bit", "what changed since it was built?"),),
+    "list": (("cortexbuild list", "what is built, and where"),),
+    "info": (
+        ("cortexbuild info chat:mlx-4bit", "of a built target"),
+        ("cortexbuild info models/base", "of a folder"),
+    ),
+    "path": (("cortexbuild path chat:mlx-4bit", "for scripts"),),
+    "verify": (
+        ("cortexbuild verify", "read every file of the store"),
+        ("cortexbuild verify --rebuild chat:mlx-4bit", "build it twice and compare"),
+    ),
+    "provenance": (("cortexbuild provenance chat:mlx-4bit", "an in-toto statement"),),
+    "cache ls": (("cortexbuild cache ls", "every artifact, its class and last use"),),
+    "cache stats": (("cortexbuild cache stats", "how much there is, and for whom"),),
+    "cache verify": (
+        ("cortexbuild cache verify --remote team", "is what a remote has what it says?"),
+    ),
+    "cache gc": (
+        ("cortexbuild cache gc --keep 200GB --dry-run", "what would go?"),
+        ("cortexbuild cache gc --older-than 30d", "what was not used for a month"),
+    ),
+    "status": (("cortexbuild status", "lock, steps and targets in one screen"),),
+    "diff": (
+        ("cortexbuild diff chat:mlx-4bit chat:mlx-8bit", "two targets"),
+        ("cortexbuild diff old.lock cortex.lock", "two locks"),
+    ),
+    "generate": (
+        ("cortexbuild generate chat:mlx-4bit 'import os' --max-tokens 60", "greedy"),
+        (
+            "cortexbuild generate chat:mlx-4bit 'Who are you?' --chat --temperature 0.7",
+            "as a message",
+        ),
+    ),
+    "report": (("cortexbuild report -o report.html", "one HTML page of it all"),),
+    "compare": (
+        (
+            "cortexbuild compare chat:mlx-4bit chat:mlx-8bit --prompt 'import os'",
+            "what each writes",
+        ),
+    ),
+    "recipes": (("cortexbuild recipes", "every way to build"),),
+    "init": (("cortexbuild init models/base", "of a model that you have"),),
+    "schema": (("cortexbuild schema", "for an editor"),),
+    "push": (("cortexbuild push chat:mlx-4bit", "what is built, to the remotes"),),
+    "pull": (("cortexbuild pull", "from the remotes, and build nothing"),),
+    "keys new": (("cortexbuild keys new ci-2026", "a key to sign with"),),
+    "keys list": (("cortexbuild keys list", "who is believed here"),),
+    "keys trust": (
+        (
+            "cortexbuild keys trust ci-2026:lwgC93J0a3xKHEJL1WPRvaNaa6HtSEyTxYUcOIiUIyc=",
+            "believe what it signed",
+        ),
+    ),
+    "keys export": (("cortexbuild keys export ci-2026", "its public half, for `trust:`"),),
+    "worker": (
+        (
+            "cortexbuild worker --scheduler tls://build-1:8786 --memory 48GiB --jobs 2",
+            "this machine, or part of it",
+        ),
+    ),
+    "scheduler": (("cortexbuild scheduler --listen tls://0.0.0.0:8786", "on one machine"),),
+    "cluster workers": (
+        ("cortexbuild cluster workers --scheduler tls://build-1:8786", "who is there?"),
+    ),
+    "cluster certificates": (
+        ("cortexbuild cluster certificates certs", "an authority and a first pair"),
+    ),
+    "bundle export": (
+        ("cortexbuild bundle export -o set.tar.zst", "all that is built, and what it stands on"),
+    ),
+    "bundle import": (("cortexbuild bundle import set.tar.zst", "then `sync --offline`"),),
+}
+"""A command line and what it is for, by the name of its command."""
+
+
+def epilog_of(name: str) -> str:
+    """The end of a command's help; nothing for a name of several commands."""
+    found = [f"  {line}  # {what}" for line, what in EXAMPLES.get(name, ())]
+    return "\n".join(["examples:", *found]) if found else ""
