@@ -60,7 +60,7 @@ def test_what_a_talk_begins_with_is_for_talks_without_a_system():
         "{{ strftime_now('%Y') }}" + PLAIN,
         "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
         "{% for m in messages %}{{ m.role ~ loop.index ~ m.content }}{% endfor %}",
-        "{% for m in messages %}{{ m.role ~ m.content }}{% if loop.index == 4 %}!{% endif %}{% endfor %}",
+        "{% for m in messages %}{{ m.role ~ m.content }}{% if loop.index == 4 %}!{% endif %}{% endfor %}assistant",
         "{% for m in messages %}{{ m.content }}{% endfor %}{{ ''.__class__.__mro__ }}",
     ],
 )
