@@ -68,6 +68,13 @@ def test_a_template_that_does_more_is_not_guessed_at(template):
     assert turns_of(template) is None
 
 
+@pytest.mark.parametrize("text", ["{{", "{"])
+def test_a_text_that_would_be_code_is_not_written(text):
+    each = "{{ '" + text + "' + m.content + '}' }}"
+    template = "{% for m in messages %}" + each + "{% endfor %}{{ '" + text + "' }}"
+    assert turns_of(template).to_go() is None
+
+
 def test_what_is_no_template_is_refused():
     with pytest.raises(ValueError, match="it is no template"):
         rendering("{% if %}", bos="", eos="")
