@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.ports import Server
-from ..errors import ToolError
+from ..errors import ToolError, UsageError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PATIENCE = 5.0
@@ -29,11 +29,19 @@ _NOT_FOR_IT = ("HOST", "PORT", "CONFIG_FILE")
 """llama_cpp.server would believe these before what it is told: an address open to all, say."""
 
 
-def free_port(host: str) -> int:
-    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+def find_port(host: str, port: int) -> int:
+    """A port to listen on: this one if it is free, and any for 0. Raises UsageError."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            return int(probe.getsockname()[1])
+    except OSError as error:
+        raise UsageError(
+            f"nothing can listen at {host}, port {port}: {error.strerror}",
+            hint="`--port 0` takes a free port",
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

@@ -11,7 +11,7 @@ from .placing import give_folder
 
 def neighbour(folder: Path) -> Neighbour:
     def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -> Given:
-        del name
-        return Given(str(root), root, give_folder(store, package, root, how))
+        del root, name  # it has both already
+        return Given(str(folder), folder, give_folder(store, package, folder, how))
 
     return Neighbour("folder", lambda: folder, lambda _: "", give)

@@ -49,7 +49,7 @@ def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -
     config = ollama.config(header, layers)
     configured = Layer.of(ollama.CONFIG, config)
     text, path = ollama.manifest(configured, layers), root / named.path
-    _check_free(path, text, named, how)
+    _check_free(root, named, text, how)
     came = Counter({give_file(store, weights, root / layers[0].path, how): weights.size})
     for layer, content in zip([*layers[1:], configured], [*written.values(), config], strict=True):
         give_text(content, root / layer.path)
@@ -57,12 +57,26 @@ def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -
     return Given(str(named), path, came, (note,) if note else (), f"ollama run {named}")
 
 
-def _check_free(path: Path, text: bytes, name: Name, how: How) -> None:
+def _check_free(root: Path, name: Name, text: bytes, how: How) -> None:
+    if (shadow := _shadow(root, name)) is not None:
+        raise StoreError(
+            f"Ollama has another model as {name}, and would not see this one: {shadow}",
+            hint=f"`ollama rm {name}`, or choose another name with `--name`",
+        )
+    path = root / name.path
     if path.exists() and path.read_bytes() != text and not how.replace:
         raise StoreError(
             f"Ollama has another model, or an older build of this one, as {name}",
             hint="`--replace` puts this one in its place, or choose another name with `--name`",
         )
+
+
+def _shadow(root: Path, name: Name) -> Path | None:
+    """A manifest of that name where later versions look first, and call their own registry
+    `ollama.com`."""
+    hosts = (name.host, "ollama.com") if name.is_ollamas else (name.host,)
+    kept = (root / "manifests-v2" / host / Path(*name.path.parts[2:]) for host in hosts)
+    return next((path for path in kept if path.exists()), None)
 
 
 def _template(header: GgufHeader) -> tuple[bytes | None, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections import Counter
@@ -12,6 +13,7 @@ from pathlib import Path
 from ..core.digest import File
 from ..errors import StoreError
 from ..store import disk
+from ..store.blobs import files_in
 from ..store.hashing import sums_of
 from ..store.local import LocalStore
 from . import How, Package
@@ -56,13 +58,23 @@ def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> 
     try:
         draft.mkdir()
         came = fill(store, package, draft, how)
-        if folder.exists():
-            folder.rename(old)
-        draft.rename(folder)
+        _swap(draft, folder, old)
     finally:
         disk.remove(draft)
-        disk.remove(old)
+    disk.remove(old)
     return came
+
+
+def _swap(draft: Path, folder: Path, old: Path) -> None:
+    """Give a folder its name; what had it is `old` then, or has it again when that fails."""
+    if folder.exists():
+        folder.rename(old)
+    try:
+        draft.rename(folder)
+    except OSError:
+        if old.exists():
+            old.rename(folder)
+        raise
 
 
 def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -107,13 +119,11 @@ def _shows(store: LocalStore, package: Package, folder: Path) -> bool:
 
 def _check_may_go(folder: Path, how: How) -> None:
     """An export's folder may be replaced when it is asked for, if nothing else is in it."""
-    if not folder.is_dir() or not any(folder.iterdir()):
-        if folder.is_dir():
-            folder.rmdir()
-            return
+    if not folder.is_dir():
         raise StoreError(f"{folder} is a file", hint="choose another name")
-    foreign = _foreign(folder)
-    if foreign:
+    if not any(folder.iterdir()):
+        return
+    if foreign := _foreign(folder):
         raise StoreError(
             f"{folder} holds {foreign}, which no export made, so it is left alone",
             hint="choose another name, or move it away",
@@ -127,14 +137,11 @@ def _check_may_go(folder: Path, how: How) -> None:
 
 def _foreign(folder: Path) -> str:
     """A file that is not an export's, by what its provenance lists; empty when there is none."""
-    import json
-
     try:
         found = json.loads((folder / PROVENANCE).read_text())
         ours = {str(subject["name"]) for subject in found["subject"]}
     except (OSError, ValueError, KeyError, TypeError):
         return f"no {PROVENANCE} of ours"
     ours |= {README, PROVENANCE, "LICENSE", "NOTICE"}
-    names = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))
-             if not path.is_dir())  # fmt: skip
+    names = (path.relative_to(folder).as_posix() for path in files_in(folder))
     return next((f"`{name}`" for name in names if name not in ours), "")

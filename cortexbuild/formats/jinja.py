@@ -8,6 +8,9 @@ from typing import Any, NoReturn
 
 from .turns import Message, Render
 
+_REFUSALS = (TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+"""What a template that expects other messages may raise, beside errors of its own."""
+
 
 def rendering(template: str, *, bos: str, eos: str) -> Render:
     """A template to call. Raises ValueError when it is no template, and so does what is returned
@@ -30,7 +33,7 @@ def rendering(template: str, *, bos: str, eos: str) -> Render:
             return compiled.render(
                 messages=messages, add_generation_prompt=True, bos_token=bos, eos_token=eos
             )
-        except (TemplateError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
+        except (TemplateError, *_REFUSALS) as error:
             raise ValueError(str(error)) from error
 
     return render

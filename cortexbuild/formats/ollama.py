@@ -25,6 +25,7 @@ MODEL, TEMPLATE, LICENCE, PARAMETERS = (
     f"application/vnd.ollama.image.{kind}" for kind in ("model", "template", "license", "params")
 )
 
+_REGISTRY = "registry.ollama.ai"
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}"
 _NAME = re.compile(
     r"(?:(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349})/)?(?P<namespace>[A-Za-z0-9_][A-Za-z0-9_-]{0,79})/)?"
@@ -50,7 +51,7 @@ class Name:
                 hint="choose another with `--name model:tag`: letters, digits, `_`, `-` and `.`",
             )
         return cls(
-            found["host"] or "registry.ollama.ai",
+            found["host"] or _REGISTRY,
             found["namespace"] or "library",
             found["model"],
             found["tag"] or "latest",
@@ -61,10 +62,15 @@ class Name:
         """Where its manifest is, in the folder of models."""
         return PurePosixPath("manifests", self.host, self.namespace, self.model, self.tag)
 
+    @property
+    def is_ollamas(self) -> bool:
+        """Whether it is one of Ollama's own registry."""
+        return self.host == _REGISTRY
+
     def __str__(self) -> str:
         """As `ollama run` takes it."""
         short = f"{self.model}:{self.tag}"
-        if self.host != "registry.ollama.ai":
+        if not self.is_ollamas:
             return f"{self.host}/{self.namespace}/{short}"
         return short if self.namespace == "library" else f"{self.namespace}/{short}"
 

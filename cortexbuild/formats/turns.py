@@ -1,8 +1,8 @@
 """What a chat template writes around each turn, found by asking it, and the same for Ollama.
 
 Most chat templates only write fixed texts before and after what each side says. These texts are
-found by filling in marks. Then the template is asked for a longer talk: only if the texts that
-were found give exactly that, are they what it means. One that does more (it looks at what is said,
+found by filling in marks. Then the template is asked for longer talks: only if the texts that were
+found give exactly those, are they what it means. One that does more (it looks at what is said,
 or counts turns) is not guessed at.
 """
 
@@ -46,17 +46,17 @@ class Turns:
         """As a template of Go's text/template, with what Ollama gives it; None where a text of it
         would be read as code."""
         texts = [self.silent, *(self.system or ()), self.user, self.asked, self.answered]
-        if any("{{" in text for text in texts):
+        if any("{{" in text or text.endswith("{") for text in texts):
             return None
         turns = [("user", self.user, self.asked), ("assistant", "", self.answered)]
         if self.system is not None:
             turns.insert(0, ("system", *self.system))
-        cases = "{{ else ".join(
-            f'{{{{ if eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}'
+        cases = "else ".join(
+            f'if eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}{{{{ '
             for role, before, after in turns
-        ).replace("{{ else {{ ", "{{ else ")
+        )
         silent = f"{{{{ if not .System }}}}{self.silent}{{{{ end }}}}" if self.silent else ""
-        return f"{silent}{{{{ range .Messages }}}}{cases}{{{{ end }}}}{{{{ end }}}}"
+        return f"{silent}{{{{ range .Messages }}}}{{{{ {cases}end }}}}{{{{ end }}}}"
 
 
 def find_turns(render: Render) -> Turns | None:

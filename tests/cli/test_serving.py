@@ -10,13 +10,13 @@ import pytest
 
 from cortexbuild.cli.serving import (
     check_installed,
-    free_port,
+    find_port,
     is_loopback,
     running,
     wait_until_ready,
 )
 from cortexbuild.core.ports import Server
-from cortexbuild.errors import ToolError
+from cortexbuild.errors import ToolError, UsageError
 
 FAKE = """
 import http.server, json, os, sys
@@ -44,7 +44,7 @@ def fake(tmp_path, monkeypatch):
     """A server that writes down its environment when it is first asked."""
     (tmp_path / "fake_server.py").write_text(FAKE)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    port, said = free_port("127.0.0.1"), tmp_path / "environment"
+    port, said = find_port("127.0.0.1", 0), tmp_path / "environment"
     arguments = (str(port), str(said))
     return Server("fake_server", arguments, "m:t", (), ""), port, said
 
@@ -83,6 +83,18 @@ def test_one_that_answers_with_an_error_is_not_ready(fake):
     ):
         wait_until_ready(child, "127.0.0.1", port, "another")
     assert child.returncode == -15
+
+
+def test_a_port_that_is_taken_is_nobodys_to_ask():
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {taken}: Address already in use") as caught:
+            find_port("127.0.0.1", taken)
+    assert "--port 0" in caught.value.hint and find_port("127.0.0.1", taken) == taken
+    with pytest.raises(UsageError, match="no.such.host"):
+        find_port("no.such.host.invalid", 0)
 
 
 def test_what_it_needs_is_looked_for_first():

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
+import xxhash
 import yaml
 
-from cortexbuild.core.digest import File
+from cortexbuild.core.digest import Digest, File
 from cortexbuild.errors import StoreError, UsageError
 from cortexbuild.exports import How, Package, lmstudio
 from cortexbuild.exports.hf_cache import split_name
+from cortexbuild.exports.placing import _swap
 from cortexbuild.store.local import LocalStore
+from cortexbuild.store.looking import stat_of
 
 
 def exported(space, *args, code=0, target="m:t"):
@@ -76,6 +78,14 @@ def test_an_older_build_is_replaced_when_it_is_asked_for(space, tmp_path):
     assert (out / "m-t.txt").read_text() == "HE" and not list(tmp_path.glob(".out*"))
 
 
+def test_an_older_build_stays_when_its_replacement_cannot_come(tmp_path):
+    draft, folder, old = (tmp_path / name for name in ("draft", "folder", "old"))
+    folder.mkdir()
+    with pytest.raises(FileNotFoundError):
+        _swap(draft, folder, old)
+    assert folder.exists() and not old.exists()
+
+
 @pytest.mark.parametrize("ours", [True, False])
 def test_what_no_export_made_is_never_taken_away(space, tmp_path, ours):
     space.sync()
@@ -98,13 +108,16 @@ def test_notes_beside_a_model_do_not_make_it_another(space, tmp_path):
     assert (out / "notes.txt").exists()
 
 
-def test_damaged_bytes_do_not_go_out(space, tmp_path):
+def test_bytes_that_rotted_without_a_trace_do_not_go_out(space, tmp_path):
     space.sync()
     blob = next(path for path in space.blobs() if path.read_bytes() == b"HELL")
-    stat = blob.stat()
     blob.chmod(0o644)
     blob.write_bytes(b"HULL")
-    os.utime(blob, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    blob.chmod(0o444)
+    store = LocalStore(space.store)
+    was = xxhash.xxh3_128(b"HELL").hexdigest()
+    store.index.keep_blob(Digest(blob.name), stat_of(blob), was)  # a disk tells nobody
+    store.close()
     done = exported(space, "--to", str(tmp_path / "out"), code=6)
     assert "damaged" in done.stderr and not (tmp_path / "out").exists()
 

@@ -257,6 +257,16 @@ def test_another_model_of_that_name_stays_until_it_is_to_be_replaced(tmp_path, s
     assert path.read_bytes() != before
 
 
+@pytest.mark.parametrize("host", ["ollama.com", "registry.ollama.ai"])
+def test_a_manifest_that_newer_versions_see_first_is_in_the_way(tmp_path, store, host):
+    shadow = tmp_path / "ollama" / "manifests-v2" / host / "library" / "m" / "t"
+    shadow.parent.mkdir(parents=True)
+    shadow.write_text("{}")
+    with pytest.raises(StoreError, match="would not see this one") as caught:
+        ollama.give(store, package(store), tmp_path / "ollama", "m:t", How(replace=True))
+    assert "`ollama rm m:t`" in caught.value.hint and not (tmp_path / "ollama/blobs").exists()
+
+
 def test_weights_that_are_there_under_the_right_name_and_wrong_are_put_right(tmp_path, store):
     packed, root = package(store), tmp_path / "ollama"
     (weights,) = packed.files.values()

@@ -60,12 +60,19 @@ def test_what_a_talk_begins_with_is_for_talks_without_a_system():
         "{{ strftime_now('%Y') }}" + PLAIN,
         "{% for m in messages %}{{ m.content | upper }}{% endfor %}",
         "{% for m in messages %}{{ m.role ~ loop.index ~ m.content }}{% endfor %}",
-        "{% for m in messages %}{{ m.role ~ m.content }}{% if loop.index == 4 %}!{% endif %}{% endfor %}",
+        "{% for m in messages %}{{ m.role ~ m.content }}{% if loop.index == 4 %}!{% endif %}{% endfor %}assistant",
         "{% for m in messages %}{{ m.content }}{% endfor %}{{ ''.__class__.__mro__ }}",
     ],
 )
 def test_a_template_that_does_more_is_not_guessed_at(template):
     assert turns_of(template) is None
+
+
+@pytest.mark.parametrize("text", ["{{", "{"])
+def test_a_text_that_would_be_code_is_not_written(text):
+    each = "{{ '" + text + "' + m.content + '}' }}"
+    template = "{% for m in messages %}" + each + "{% endfor %}{{ '" + text + "' }}"
+    assert turns_of(template).to_go() is None
 
 
 def test_what_is_no_template_is_refused():

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ...app.export import Ready, ready, source_file
 from ...app.project import Project
-from ...core.licences import check_licences
 from ...errors import RemoteError
 from ...exports import Given, How, Neighbour, Package, find_neighbour
 from ...sources import is_offline
@@ -90,8 +89,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
 def _push(args: argparse.Namespace) -> int:
     from ...exports.hub import push
 
-    project = open_project(args)
-    check_licences(project.manifest, project.lock)
+    project = open_project(args)  # which refuses what `licenses: deny:` names
     found = ready(project, args.target, partial(beside, project))
     package = _package(project, found)
     rows = [(path, file.size) for path, file in package.files.items()]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from ...app.generate import find_built
 from ...errors import ToolError, UsageError
-from ..serving import check_installed, free_port, is_loopback, running, wait_until_ready
+from ..serving import check_installed, find_port, is_loopback, running, wait_until_ready
 from .command import Command, add_json, open_project, print_json
 
 
@@ -45,13 +44,9 @@ def _serve(args: argparse.Namespace) -> int:
         _warn(f"{built.target} is not up to date; `cortexbuild sync` makes it so")
     if not is_loopback(args.host):
         _warn(f"whoever reaches {args.host} can use this model: it asks for no password")
-    try:
-        port = args.port or free_port(args.host)
-    except OSError as error:
-        raise UsageError(f"--host {args.host}: {error.strerror}") from error
+    port = find_port(args.host, args.port)
     # Where the view leads now: another sync may let it show another tree.
-    path = Path(built.path).resolve()
-    server = runtime.server(path, built.target, args.host, port)
+    server = runtime.server(built.path.resolve(), built.target, args.host, port)
     check_installed(server)
     with running(server, args.more, loud=args.verbose) as child:
         wait_until_ready(child, args.host, port, server.model)
