@@ -12,7 +12,7 @@ from ...errors import CortexError
 from .. import words
 from ..beside import LOCK
 from ..watching import look, rounds
-from .command import Command, add_targets
+from .command import Command, add_json, add_targets, print_json
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,17 +21,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         "--settle", type=float, default=1.0, metavar="SEC",
         help="for how long nothing may change before it is built (default: 1)",
     )  # fmt: skip
+    add_json(parser)
 
 
 def _watch(args: argparse.Namespace) -> int:
     """Ends only by an interrupt."""
     lock = args.manifest.absolute().parent / LOCK
     for seen in rounds(partial(look, args.manifest), lock, max(args.settle, 0.0)):
-        done = "up to date" if _sync(args.manifest, args.targets) == 0 else "failed"
-        print(
-            f"{time.strftime('%H:%M:%S')}  {done}; watching {words.count(len(seen), 'file')}",
-            flush=True,
-        )
+        at, built = time.strftime("%H:%M:%S"), _sync(args.manifest, args.targets) == 0
+        if args.json:
+            print_json("watch/1", {"at": at, "ok": built, "files": len(seen)})
+        else:
+            done = "up to date" if built else "failed"
+            print(f"{at}  {done}; watching {words.count(len(seen), 'file')}")
+        sys.stdout.flush()
     return 0
 
 

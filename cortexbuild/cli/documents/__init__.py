@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import building, looking, sharing, storing
+from . import building, looking, projects, sharing, storing
 
 DOCUMENTS: Mapping[str, Any] = {
     **building.DOCUMENTS,
     **looking.DOCUMENTS,
+    **projects.DOCUMENTS,
     **sharing.DOCUMENTS,
     **storing.DOCUMENTS,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
@@ -46,6 +47,40 @@ class Workers(TypedDict):
     workers: list[Offer]
 
 
+class Exported(TypedDict):
+    """Where a target is now. `bytes` counts those of its files by how they came: `there` before,
+    `cloned`, `linked` or `copied`."""
+
+    target: str
+    to: str
+    name: str
+    path: str
+    digest: str
+    bytes: Mapping[str, int]
+    notes: list[str]
+
+
+class Published(TypedDict):
+    """What the Hub got, or with --dry-run would get: sizes by path. `commit` is what it made."""
+
+    target: str
+    repo: str
+    revision: str
+    files: Mapping[str, int]
+    commit: str | None
+    url: NotRequired[str]
+
+
+class Served(TypedDict):
+    """Where a model is served, by its own name there, once it answers."""
+
+    target: str
+    url: str
+    model: str
+    pid: int
+    digest: str
+
+
 class Listening(TypedDict):
     """Where a worker or a scheduler is to be reached, as soon as it is."""
 
@@ -65,6 +100,9 @@ DOCUMENTS = {
     "keys/1": Keys,
     "key/1": PublicKey,
     "cluster/1": Workers,
+    "export/1": Exported,
+    "push-to-hub/1": Published,
+    "serve/1": Served,
     "listening/1": Listening,
     "certificates/1": Certificates,
 }
