@@ -39,12 +39,14 @@ class Offer:
 
 
 def offers(
-    found: Iterable[Found], root: Path, user: Path, usual: Sequence[str], toolbox: Toolbox
+    found: Iterable[Found], root: Path, usual: Sequence[str], toolbox: Toolbox
 ) -> Iterator[Offer]:
     """Each with a name of its own. Headers are read, and no more."""
     recipes, taken = Recipes(root), set[str]()
     for one in found:
-        source = _source(one, root, user)
+        source = one.source
+        if source.startswith("path:"):
+            source = f"path:{path_from(one.place, root)}"
         name = unlike(word_of(_short(one.name)), taken)
         try:
             facts = detect(one.place).to_plain()
@@ -54,15 +56,6 @@ def offers(
             continue
         taken.add(name)
         yield Offer(one, name, source, int(str(facts["size_bytes"])), recipe)
-
-
-def _source(found: Found, root: Path, user: Path) -> str:
-    """Below the folder of the manifest, or from the user's own: others have another."""
-    if not found.source.startswith("path:"):
-        return found.source
-    path = path_from(found.place, root)
-    inside = Path(path).is_absolute() and found.place.is_relative_to(user)
-    return f"path:~/{found.place.relative_to(user)}" if inside else f"path:{path}"
 
 
 def _short(name: str) -> str:
