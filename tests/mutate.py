@@ -282,6 +282,8 @@ SABOTAGES = (
     Sabotage("what an import cannot pin is forgotten", "cortexbuild/cli/commands/importing.py", "            left.append(Left(entry.source, entry.name, str(error)))", "            pass", "tests/cli/test_import.py"),
     Sabotage("a dry import writes", "cortexbuild/cli/commands/importing.py", "if not args.dry_run and (", "if (", "tests/cli/test_import.py"),
     Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
+    Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
+    Sabotage("a pin of a new model has more than a lock's", "cortexbuild/app/relock.py", "return replace(found, facts={name: found.facts.get(name) for name in FACTS})", "return found", "tests/cli/test_editing.py"),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from . import words
 from .adding import entry_of, path_from, recipe_for
 from .hardware import Hardware
 from .recipes import Recipes
-from .yamledit import entry_lines
+from .yamltext import entry_lines
 
 EXAMPLE = (
     "One looks like this; `cortexbuild add hf:org/name` writes it, and pins it in cortex.lock:",
@@ -86,17 +86,15 @@ def starter(hardware: Hardware, usual: str, found: Sequence[Offer], *, active: b
     unfit = [offer for offer in found if not offer.recipe]
     if unfit:
         lines += ["", "# Found too, and nothing can be built of it:"]
-        lines += [
-            f"# - {offer.found.where}, {offer.found.name}: {offer.problem}" for offer in unfit
-        ]
+        told = [f"{one.found.where}, {one.found.name}: {one.problem}" for one in unfit]
+        lines += [f"# - {one_line(line)}" for line in told]
     return "\n".join(lines) + "\n"
 
 
 def _entry(offer: Offer, *, active: bool) -> list[str]:
     notes = [f"{offer.found.where}, {words.size(offer.size)}", *offer.found.notes]
-    entry = entry_lines((offer.name, entry_of(offer.source, [offer.recipe])), 0, 2, ())
-    about = [f"  # {note}" for note in notes]
-    return about + [f"  {'' if active else '# '}{line}" for line in entry] + [""]
+    lines = entry_lines((offer.name, entry_of(offer.source, [offer.recipe])), 0, 2, notes)
+    return [f"  {line}" if active or line[0] == "#" else f"  # {line}" for line in lines] + [""]
 
 
 def ignore(root: Path, line: str) -> Path | None:
