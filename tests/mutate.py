@@ -283,7 +283,7 @@ SABOTAGES = (
     Sabotage("a dry import writes", "cortexbuild/cli/commands/importing.py", "if not args.dry_run and (", "if (", "tests/cli/test_import.py"),
     Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
     Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
-    Sabotage("a pin of a new model has more than a lock's", "cortexbuild/app/relock.py", "return replace(found, facts={name: found.facts.get(name) for name in FACTS})", "return found", "tests/cli/test_editing.py"),
+    Sabotage("a pin of a new model has more than a lock's", "cortexbuild/cli/commands/editing.py", "[pin_now(origin, wire.sources_of(root, open_store()))]", "[(ask := wire.sources_of(root, open_store())).find(origin).pin(origin, root, ask.looks)]", "tests/cli/test_editing.py"),
 )  # fmt: skip
 
 
