@@ -370,6 +370,8 @@ SABOTAGES = (
     Sabotage("a page of the reference lags behind", "cortexbuild/cli/commands/command.py", "one JSON document on stdout", "JSON on stdout", "tests/docs/test_reference.py::test_generated_pages_are_what_the_code_says"),
     Sabotage("a page knows a variable less", "cortexbuild/sources/_neighbours.py", '"OLLAMA_MODELS"', '"OLLAMA_FOLDER"', "tests/docs/test_reference.py::test_every_variable_that_is_read_is_documented_and_no_other"),
     Sabotage("a page shows what is not said", "cortexbuild/cli/commands/starting.py", "wrote {args.manifest}", "made {args.manifest}", "tests/docs/test_followed.py::test_follow_getting_started"),
+    Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
+    Sabotage("a pin of a new model has more than a lock's", "cortexbuild/cli/commands/editing.py", "[pin_now(origin, wire.sources_of(root, open_store()))]", "[(ask := wire.sources_of(root, open_store())).find(origin).pin(origin, root, ask.looks)]", "tests/cli/test_editing.py"),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from ..core.recipe import Recipe
 from ..core.resolve import tools_of
 from ..core.step import ToolId
 from ..errors import CortexError
-from .relock import Sources, places
+from .relock import Sources, pin_now, places
 
 EVALUATION = "evaluation"
 """Who uses the text that models are tried on."""
@@ -49,7 +49,7 @@ def standings(manifest: Manifest, lock: Lock, ask: Sources) -> Iterator[Standing
             continue
         models, locked = _users(manifest, origin), lock.sources.get(origin)
         try:
-            newest = source.pin(origin, ask.root, ask.looks)
+            newest = pin_now(origin, ask)
             dates = ("", "")
             if locked is not None and locked.commit != newest.commit:
                 dates = source.dated(locked), source.dated(newest)

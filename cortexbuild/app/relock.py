@@ -128,10 +128,15 @@ def _pinned(known: Lock, origin: str, ask: Sources, again: bool, pins: Pins) -> 
             hint="run `cortexbuild lock` and commit cortex.lock",
         )
     try:
-        found = source.pin(origin, ask.root, ask.looks)
+        return pin_now(origin, ask)
     except UsageError:
         # What is not on this machine may still be built elsewhere, or here already.
         if old is not None and not again:
             return old
         raise
+
+
+def pin_now(origin: str, ask: Sources) -> Pinned:
+    """What an origin stands for now, as a lock has it."""
+    found = ask.find(origin).pin(origin, ask.root, ask.looks)
     return replace(found, facts={name: found.facts.get(name) for name in FACTS})

@@ -42,10 +42,13 @@ def origin_of(said: str, root: Path, revision: str = "") -> str:
 
 
 def path_from(path: Path, root: Path) -> str:
-    """A path as it stands in a manifest: from its folder where it is below that."""
+    """A path as it stands in a manifest: from its folder where it is below that, else from the
+    user's own, since others have another."""
     whole = path.absolute()
-    inside = whole.is_relative_to(root.absolute())
-    return whole.relative_to(root.absolute()).as_posix() if inside else whole.as_posix()
+    for folder, mark in ((root.absolute(), ""), (Path.home(), "~/")):
+        if whole.is_relative_to(folder):
+            return mark + whole.relative_to(folder).as_posix()
+    return whole.as_posix()
 
 
 def _of_page(url: str) -> str:

@@ -15,7 +15,7 @@ from . import words
 from .adding import entry_of, path_from, recipe_for
 from .hardware import Hardware
 from .recipes import Recipes
-from .yamledit import entry_lines
+from .yamltext import entry_lines, one_line
 
 EXAMPLE = (
     "One looks like this; `cortexbuild add hf:org/name` writes it, and pins it in cortex.lock:",
@@ -39,12 +39,14 @@ class Offer:
 
 
 def offers(
-    found: Iterable[Found], root: Path, user: Path, usual: Sequence[str], toolbox: Toolbox
+    found: Iterable[Found], root: Path, usual: Sequence[str], toolbox: Toolbox
 ) -> Iterator[Offer]:
     """Each with a name of its own. Headers are read, and no more."""
     recipes, taken = Recipes(root), set[str]()
     for one in found:
-        source = _source(one, root, user)
+        source = one.source
+        if source.startswith("path:"):
+            source = f"path:{path_from(one.place, root)}"
         name = unlike(word_of(_short(one.name)), taken)
         try:
             facts = detect(one.place).to_plain()
@@ -54,15 +56,6 @@ def offers(
             continue
         taken.add(name)
         yield Offer(one, name, source, int(str(facts["size_bytes"])), recipe)
-
-
-def _source(found: Found, root: Path, user: Path) -> str:
-    """Below the folder of the manifest, or from the user's own: others have another."""
-    if not found.source.startswith("path:"):
-        return found.source
-    path = path_from(found.place, root)
-    inside = Path(path).is_absolute() and found.place.is_relative_to(user)
-    return f"path:~/{found.place.relative_to(user)}" if inside else f"path:{path}"
 
 
 def _short(name: str) -> str:
@@ -93,17 +86,15 @@ def starter(hardware: Hardware, usual: str, found: Sequence[Offer], *, active: b
     unfit = [offer for offer in found if not offer.recipe]
     if unfit:
         lines += ["", "# Found too, and nothing can be built of it:"]
-        lines += [
-            f"# - {offer.found.where}, {offer.found.name}: {offer.problem}" for offer in unfit
-        ]
+        told = [f"{one.found.where}, {one.found.name}: {one.problem}" for one in unfit]
+        lines += [f"# - {one_line(line)}" for line in told]
     return "\n".join(lines) + "\n"
 
 
 def _entry(offer: Offer, *, active: bool) -> list[str]:
     notes = [f"{offer.found.where}, {words.size(offer.size)}", *offer.found.notes]
-    entry = entry_lines((offer.name, entry_of(offer.source, [offer.recipe])), 0, 2, ())
-    about = [f"  # {note}" for note in notes]
-    return about + [f"  {'' if active else '# '}{line}" for line in entry] + [""]
+    lines = entry_lines((offer.name, entry_of(offer.source, [offer.recipe])), 0, 2, notes)
+    return [f"  {line}" if active or line[0] == "#" else f"  # {line}" for line in lines] + [""]
 
 
 def ignore(root: Path, line: str) -> Path | None:

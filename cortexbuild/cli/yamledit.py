@@ -11,12 +11,11 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-import yaml
-
 from ..core.document import Path
 from ..errors import ManifestError, UsageError
 from .yamlfile import parse_yaml
 from .yamlparts import Part, find, parts_of
+from .yamltext import entry_line, entry_lines, inline
 
 BOM = "\ufeff"
 STEP = 2
@@ -35,7 +34,7 @@ def add_entry(
     table[entry[0]] = entry[1]
     edited = _edited(content, lambda text: _with_entry(text, at, entry, notes))
     where = f" under `{_dotted(at)}`" if at else ""
-    return _sure(edited, wanted, name, f"add `{_line(entry)}`{where}")
+    return _sure(edited, wanted, name, f"add `{entry_line(entry)}`{where}")
 
 
 def add_item(content: bytes, name: str, at: Path, item: str) -> bytes:
@@ -48,8 +47,8 @@ def add_item(content: bytes, name: str, at: Path, item: str) -> bytes:
         if items is None or items.kind != "list" or not items.values:
             return None
         if items.flow:
-            return _put(text, items.values[-1].end, f", {_inline(item)}")
-        lines = [" " * items.column + f"- {_inline(item)}"]
+            return _put(text, items.values[-1].end, f", {inline(item)}")
+        lines = [" " * items.column + f"- {inline(item)}"]
         return _put_lines(text, _after(text, items.end, items.column), lines)
 
     return _sure(_edited(content, change), wanted, name, f"add `{item}` to `{_dotted(at)}`")
@@ -92,7 +91,7 @@ def _with_entry(text: str, at: Path, entry: tuple[str, Any], notes: Sequence[str
     step = _step_of(root) if root else STEP
     if table.kind == "table" and table.values:
         if table.flow:
-            return _put(text, table.values[-1].end, ", " + _inline(dict([entry]))[1:-1])
+            return _put(text, table.values[-1].end, ", " + inline(dict([entry]))[1:-1])
         lines = entry_lines(entry, table.column, step, notes)
         return _put_lines(text, _after(text, table.end, table.column), lines)
     around = find(root, at[:-1], text)
@@ -153,29 +152,6 @@ def _put_lines(text: str, at: int, lines: Sequence[str]) -> str:
     line_break = "\r\n" if "\r\n" in text else "\n"
     before = line_break if at and text[at - 1] != "\n" else ""
     return _put(text, at, before + "".join(line + line_break for line in lines))
-
-
-def entry_lines(entry: tuple[str, Any], column: int, step: int, notes: Sequence[str]) -> list[str]:
-    key, value = entry
-    lines = [f"# {note}" for note in notes]
-    if isinstance(value, dict) and value:
-        lines += [f"{_inline(key)}:"]
-        lines += [" " * step + _line(inner) for inner in value.items()]
-    else:
-        lines += [_line(entry)]
-    return [" " * column + line for line in lines]
-
-
-def _line(entry: tuple[str, Any]) -> str:
-    return f"{_inline(entry[0])}: {_inline(entry[1])}"
-
-
-def _inline(value: Any) -> str:
-    """As it stands on one line. A word that would be read otherwise has quotes."""
-    text: str = yaml.safe_dump(
-        value, default_flow_style=True, width=1 << 30, allow_unicode=True, sort_keys=False
-    )
-    return text.removesuffix("\n").removesuffix("\n...")
 
 
 def _step_of(root: Part) -> int:

@@ -181,7 +181,8 @@ def test_a_config_of_cortex_gives_its_models_and_its_policy(tmp_path, monkeypatc
     for name in ("models/a/model.safetensors", "models/b.gguf", "models/c/d.gguf"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(tiny_safetensors())
-    carried = read(CORTEX, tmp_path)
+    project = tmp_path / "project"
+    carried = read(CORTEX, project)
     assert [(entry.source, entry.recipe) for entry in carried.entries] == [
         ("path:~/models/a", "auto"), ("path:~/models/b.gguf", ""), ("path:~/models/c/d.gguf", ""),
     ]  # fmt: skip
@@ -191,12 +192,12 @@ def test_a_config_of_cortex_gives_its_models_and_its_policy(tmp_path, monkeypatc
     assert words == ["supported_quantizations", "max_loaded_models", "temperature", "ui_theme"]
     one = read(
         CORTEX.replace("~/models", "~/models/a").replace("mlx_backend: true", "mlx_backend: no"),
-        tmp_path,
+        project,
     )
     assert [(entry.source, entry.recipe) for entry in one.entries] == [
         ("path:~/models/a", "auto-int")
     ]
-    gone = read(CORTEX.replace("~/models", "~/nothing").replace("Q5_K_M\n", "Q6_K\n"), tmp_path)
+    gone = read(CORTEX.replace("~/models", "~/nothing").replace("Q5_K_M\n", "Q6_K\n"), project)
     assert not gone.entries and "quantization" not in gone.policy
     assert [one.what for one in gone.left][:3] == [
         "default_quantization",

@@ -169,6 +169,7 @@ def test_init_offers_what_is_there_as_comments_and_the_manifest_runs(mine):
 
 
 def test_init_takes_all_of_them_and_says_what_is_of_no_use(mine, user):
+    put(user / ".lmstudio/models/acme/Bad\nmodels: {}\n#", {"model.safetensors": b"?"})
     put(
         user / ".lmstudio/models/acme/Broken",
         {"model-00001-of-00002.safetensors": tiny_safetensors()},

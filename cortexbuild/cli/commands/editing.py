@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Sequence
 
 from ...app.explain import foresee, outlook
 from ...app.project import Project
+from ...app.relock import pin_now
 from ...core.manifest import Manifest
 from ...core.naming import name_of
 from ...core.plan import Scope
@@ -54,7 +54,8 @@ def _add(args: argparse.Namespace) -> int:
         return _add_target(args, before, manifest, model, recipe)
     if colon and "/" not in recipe and model not in source_schemes():
         raise UsageError(f"no model `{model}`, and no source of that name", hint=_models(manifest))
-    origin = origin_of(args.source, args.manifest.absolute().parent, args.revision)
+    root = args.manifest.absolute().parent
+    origin = origin_of(args.source, root, args.revision)
     name = args.name or name_of(origin, manifest.models)
     if name in manifest.models:
         raise UsageError(
@@ -63,24 +64,15 @@ def _add(args: argparse.Namespace) -> int:
         )
     usual = hardware.usual_recipes(hardware.look())
     targets, pinned = args.target or usual[:1], []
-    draft = _with_model(args, before, name, origin, targets)
     if not args.no_lock:
-        root = args.manifest.absolute().parent
-        ask = wire.sources_of(root, open_store())
-        pinned = [ask.find(origin).pin(origin, root, ask.looks)]
-        if not args.target:
-            facts, recipes = pinned[0].facts, Recipes(root)
-            best = recipe_for(origin, facts, recipes, usual, wire.toolbox())
-            draft = _with_model(args, before, name, origin, [best])
+        pinned = [pin_now(origin, wire.sources_of(root, open_store()))]
+    if pinned and not args.target:
+        facts = pinned[0].facts
+        targets = [recipe_for(origin, facts, Recipes(root), usual, wire.toolbox())]
+    entry = (name, entry_of(origin, targets))
+    draft = add_entry(before, str(args.manifest), ("models",), entry)
     kept = lock_draft(args.manifest, before, draft, pinned, lock=not args.no_lock)
     return _say(args, name, *kept)
-
-
-def _with_model(
-    args: argparse.Namespace, before: bytes, name: str, origin: str, targets: Sequence[str]
-) -> bytes:
-    entry = (name, entry_of(origin, targets))
-    return add_entry(before, str(args.manifest), ("models",), entry)
 
 
 def _add_target(

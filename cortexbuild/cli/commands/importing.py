@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from ...app.relock import pin_now
 from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import unlike
@@ -87,10 +88,7 @@ def _pinned(carried: Carried, root: Path, usual: Sequence[str]) -> tuple[Carried
     entries, left, pinned = [], list(carried.left), []
     for entry in carried.entries:
         try:
-            pins = [
-                ask.find(origin).pin(origin, root, ask.looks)
-                for origin in (entry.source, *entry.adapters)
-            ]
+            pins = [pin_now(origin, ask) for origin in (entry.source, *entry.adapters)]
             facts = pins[0].facts
             recipe = entry.recipe or recipe_for(entry.source, facts, recipes, usual, toolbox)
         except CortexError as error:

@@ -48,19 +48,15 @@ def _init(args: argparse.Namespace) -> int:
             f"{args.manifest} exists already",
             hint="`cortexbuild add SOURCE` adds to it; or give another `-m`",
         )
-    root, user = args.manifest.absolute().parent, Path.home()
+    root = args.manifest.absolute().parent
     here = look()
     usual = usual_recipes(here)
-    models = found_models(wire.home(), user, os.environ)
-    found = list(offers(models, root, user, usual, wire.toolbox()))
+    models = found_models(wire.home(), Path.home(), os.environ)
+    found = list(offers(models, root, usual, wire.toolbox()))
     text = starter(here, usual[0], [] if args.source else found, active=args.all)
     draft = text.encode()
     if args.source:
-        origin = origin_of(args.source, root)
-        place = root / Path(origin.removeprefix("path:")).expanduser()
-        said = Found("", name_of(origin), place, origin)
-        (offer,) = offers([said], root, user, usual, wire.toolbox())
-        entry = (said.name, entry_of(origin, [offer.recipe or usual[0]]))
+        entry = _entry(origin_of(args.source, root), root, usual)
         draft = add_entry(draft, str(args.manifest), ("models",), entry)
     keep_draft(args.manifest, None, draft)
     ignored = ignore(root, ".cortex/")
@@ -76,6 +72,14 @@ def _init(args: argparse.Namespace) -> int:
         print(f".cortex/ is in {ignored.name} now", file=sys.stderr)
     print(f"wrote {args.manifest}; {_next(args, found)}", file=sys.stderr)
     return 0
+
+
+def _entry(origin: str, root: Path, usual: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Of what is here, what suits it; of the rest, what suits this machine."""
+    place = root / Path(origin.removeprefix("path:")).expanduser()
+    said = Found("", name_of(origin), place, origin)
+    (offer,) = offers([said], root, usual, wire.toolbox())
+    return said.name, entry_of(origin, [offer.recipe or usual[0]])
 
 
 def _plain(found: Found) -> dict[str, object]:

@@ -53,10 +53,8 @@ class Desk:
         return self.folder / Path(said).expanduser()
 
     def origin(self, said: str) -> str:
-        """A path of the file, as cortex.yaml says it. What is below `~` stays so."""
-        if said.startswith("~"):
-            return f"path:{said}"
-        return f"path:{path_from(Path(str(self.path(said))).absolute(), self.root)}"
+        """A path of the file, as cortex.yaml says it."""
+        return f"path:{path_from(self.path(said), self.root)}"
 
 
 _HUB = re.compile(r"(?:https://)?(?:hf\.co|huggingface\.co)/([\w.-]+/[\w.-]+)(?::(.+))?")

@@ -69,7 +69,8 @@ def _source(one: Instruction, desk: Desk) -> tuple[Entry | None, tuple[Left, ...
     said = one.words
     if found := desk.find(said):
         notes = (f"FROM {said}", *found.notes)
-        return Entry(word_of(found.name.rpartition("/")[2]), found.source, notes), ()
+        origin = desk.origin(str(found.place))
+        return Entry(word_of(found.name.rpartition("/")[2]), origin, notes), ()
     if hub := of_hub(said, one.place):
         return hub
     if "*" in said:

@@ -245,9 +245,9 @@ def _near(asked: Origin) -> str:
 
     owner, _, name = asked.repo.partition("/")
     try:
-        found = [model.id for model in HfApi().list_models(search=name, limit=3)]
-        found += [model.id for model in HfApi().list_models(author=owner, limit=3)]
+        found = [f"hf:{model.id}" for model in HfApi().list_models(search=name, limit=3)]
+        found += [f"hf:{model.id}" for model in HfApi().list_models(author=owner, limit=3)]
     except network_errors():  # it is only a hint
         found = []
-    names = list(dict.fromkeys(str(one) for one in found))
+    names = list(dict.fromkeys(found))
     return f"did you mean {' or '.join(names[:4])}?" if names else "is the name right?"
