@@ -101,7 +101,8 @@ def run_sync(
                 outcome = app_sync(project, scope, executor, job_of, hear, how, prepare=prepare)
         finally:
             executor.close()
-            keep_logs(project.root, {labels[p.name]: str(p) for p in run.iterdir()})
+            logs = {labels[log.name]: str(log) for log in run.iterdir() if log.name in labels}
+            keep_logs(project.root, logs)
             wire.end_run(store, run)
         keep_last(project.root, outcome.keys)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
