@@ -192,7 +192,7 @@ SABOTAGES = (
     remote("tries are counted although something comes", "transfer", "if come() > before:", "if False:", "tests/remotes/test_transfer.py"),
     Sabotage("a remote that is away stops a push to the others", "cortexbuild/cli/sharing.py", "                told.append(Pushed(sender.address.name, None, error))", "                raise", "tests/app/test_shared.py"),
     remote("a drop begins again at the start", "transfer", 'pieces = remote.read("cas", file.digest, have)', 'pieces = remote.read("cas", file.digest, 0)', "tests/remotes/test_transfer.py"),
-    remote("records go before their contents", "send", "    sent = send_contents(sender, list(files.values()), moved)\n    sent.rooted = rooted\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n", "    sent = Sent()\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n    send_contents(sender, list(files.values()), moved)\n", "tests/remotes/test_killed.py"),
+    remote("records go before their contents", "send", "    sent = send_contents(sender, list(files.values()), moved, begin)\n    sent.rooted = rooted\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n", "    sent = Sent()\n    for trace, whole in parcels:\n        _send_record(sender, trace, whole, scratch, sent)\n    send_contents(sender, list(files.values()), moved)\n", "tests/remotes/test_killed.py"),
     remote("what was found wrong is not sent again", "send", "== file.size and not wrong", "== file.size", "tests/remotes/test_collect.py"),
     remote("a damaged content is sent", "send", "    sender.store.check_blobs(missing)", "    #", "tests/remotes/test_send.py"),
     remote("old contents go though a young push was about them", "collect", "keys = {key for root in roots if root.modified >= before for key in _keys(remote, root)}", "keys = set()", "tests/remotes/test_collect.py"),
@@ -372,6 +372,19 @@ SABOTAGES = (
     Sabotage("a page shows what is not said", "cortexbuild/cli/commands/starting.py", "wrote {args.manifest}", "made {args.manifest}", "tests/docs/test_followed.py::test_follow_getting_started"),
     Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
     Sabotage("a pin of a new model has more than a lock's", "cortexbuild/cli/commands/editing.py", "[pin_now(origin, wire.sources_of(root, open_store()))]", "[(ask := wire.sources_of(root, open_store())).find(origin).pin(origin, root, ask.looks)]", "tests/cli/test_editing.py"),
+    Sabotage("an error says not what to do", "cortexbuild/app/compare.py", 'raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")', 'raise ToolError(f"{target} is not built")', "tests/cli/test_errors.py"),
+    Sabotage("a misspelt option is met with nothing", "cortexbuild/cli/parser.py", "near = did_you_mean(first, list(self._option_string_actions))", "near = \"\"", "tests/cli/test_messages.py"),
+    Sabotage("a bug's report has the whole command line", "cortexbuild/cli/bug.py", 'f"command: {command}', 'f"command: {words}', "tests/cli/test_bug.py"),
+    Sabotage("a check that cannot be made ends the doctor", "cortexbuild/cli/doctor/checks.py", "        except OSError as reason:", "        except MemoryError as reason:", "tests/cli/test_doctor.py"),
+    Sabotage("a remote is said to be written to, and was not", "cortexbuild/cli/doctor/sharing.py", '            remote.write("roots", CANARY, draft, lambda _: None)\n', "", "tests/cli/test_doctor.py"),
+    Sabotage("what the doctor tried stays in the remote", "cortexbuild/cli/doctor/sharing.py", '        remote.remove("roots", CANARY)\n', "", "tests/cli/test_doctor.py"),
+    Sabotage("another version than the lock's is well", "cortexbuild/cli/doctor/engines.py", "if name in locked and found != locked[name]:", "if name in locked and not found:", "tests/cli/test_doctor.py"),
+    Sabotage("a damaged index is well", "cortexbuild/cli/doctor/stored.py", 'if said == "ok":', "if True:", "tests/cli/test_doctor.py"),
+    Sabotage("what was there before counts as speed", "cortexbuild/cli/rate.py", "return (self.done - before) / (now - began)", "return self.done / (now - began)", "tests/cli/test_render.py"),
+    Sabotage("CI gets lines that are drawn again", "cortexbuild/cli/render.py", 'environment.get("CI", "").lower() in ("", "0", "false")', "True", "tests/cli/test_render.py"),
+    Sabotage("a narrow terminal gets wide lines", "cortexbuild/cli/live.py", "line.rstrip()[: max(1, width - 1)]", "line.rstrip()", "tests/cli/test_render.py"),
+    Sabotage("a log speaks to the terminal", "cortexbuild/cli/logs.py", 'shown = CONTROLS.sub("", ', "shown = str(", "tests/cli/test_logs.py"),
+    Sabotage("a step's last lines come after its end", "cortexbuild/cli/syncing.py", "            look()  # its last lines come before its end\n", "", "tests/cli/test_logs.py"),
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from ..store.disk import replace_text
 
 MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"
-KEPT, LAST, RUN = ".cortex", "last.json", "run.json"
+KEPT, LAST, LOGS, RUN = ".cortex", "last.json", "logs.json", "run.json"
 """The folder of what is only kept, and what is in it."""
 
 
@@ -55,6 +55,22 @@ def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
     merged = {**before, **keys}
     if merged != before:
         _keep(root, LAST, merged)
+
+
+def read_logs(root: Path) -> Mapping[str, str]:
+    """Where the last log of each step of this project is, by its label; may be lost."""
+    try:
+        found = json.loads((root / ".cortex" / LOGS).read_text())
+        return {str(label): str(path) for label, path in found.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def keep_logs(root: Path, logs: Mapping[str, str]) -> None:
+    """Those of a run, beside those of earlier ones that are still there."""
+    before = {label: path for label, path in read_logs(root).items() if Path(path).exists()}
+    if logs:
+        _keep(root, LOGS, {**before, **logs})
 
 
 def read_run(root: Path) -> LastRun:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import Protocol
 
-from ..core.events import Event, Said, StepChanged, StepMoved
+from ..core.events import Event, Said, StepChanged, StepLogged
 from ..errors import plain
 from . import words
-
-if TYPE_CHECKING:
-    from rich.table import Table
+from .live import LiveScreen
 
 
 class Screen(Protocol):
@@ -27,19 +25,25 @@ class Screen(Protocol):
 def screen(kind: str, *, verbose: bool = False) -> Iterator[Screen]:
     """`kind` is tty, plain, json or none; auto takes the first of these that fits the terminal.
 
-    A `verbose` one also says what starts and what is fresh.
+    A `verbose` one also says what starts, what is fresh, and what steps write to their logs.
     """
     if kind == "auto":
-        live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        kind = "tty" if live else "plain"
+        kind = "tty" if is_lively(sys.stderr.isatty(), os.environ) else "plain"
     if kind == "tty":
-        with LiveScreen(verbose).shown() as shown:
+        with LiveScreen(partial(line_of, verbose=verbose)).shown() as shown:
             yield shown
     else:
         plain: dict[str, Screen] = {
             "plain": PlainScreen(verbose), "json": JsonScreen(), "none": Quiet()
         }  # fmt: skip
         yield plain[kind]
+
+
+def is_lively(terminal: bool, environment: Mapping[str, str]) -> bool:
+    """Whether somebody looks at a terminal on which lines can be drawn again. The logs of CI are
+    read later, though some give it a terminal."""
+    can = environment.get("TERM", "") not in ("", "dumb", "unknown")
+    return terminal and can and environment.get("CI", "").lower() in ("", "0", "false")
 
 
 class Quiet:
@@ -54,7 +58,7 @@ class PlainScreen:
         self._verbose = verbose
 
     def emit(self, event: Event) -> None:
-        line = plain(line_of(event, self._verbose))
+        line = line_of(event, self._verbose)
         if line:
             print(line, file=sys.stderr, flush=True)
 
@@ -68,6 +72,11 @@ class JsonScreen:
 
 
 def line_of(event: Event, verbose: bool = False) -> str:
+    """What a terminal may have of it: labels, logs and reasons tell of foreign files."""
+    return plain(_said(event, verbose))
+
+
+def _said(event: Event, verbose: bool) -> str:
     match event:
         case StepChanged(change="built"):
             return f"  ok    {event.label}  {words.size(event.size)}  {words.time(event.seconds)}"
@@ -84,56 +93,9 @@ def line_of(event: Event, verbose: bool = False) -> str:
             return f"  run   {event.label}" + (f"  {event.detail}" if event.detail else "")
         case StepChanged(change="fresh") if verbose:
             return f"  fresh {event.label}"
+        case StepLogged(text=text) if verbose:
+            return f"  |     {event.label}  {text}"
         case Said(text=text):
             return f"  note  {text}"
         case _:
             return ""
-
-
-class LiveScreen:
-    """The running steps, with bytes, rate and time left; finished ones scroll above them."""
-
-    def __init__(self, verbose: bool) -> None:
-        from rich.console import Console
-        from rich.live import Live
-
-        self._verbose = verbose
-        self._console = Console(stderr=True, highlight=False)
-        self._running: dict[str, tuple[float, int, int]] = {}
-        self._live = Live(
-            get_renderable=self._table, console=self._console, transient=True, refresh_per_second=8
-        )
-
-    @contextmanager
-    def shown(self) -> Iterator[LiveScreen]:
-        with self._live:
-            yield self
-
-    def emit(self, event: Event) -> None:
-        if isinstance(event, StepMoved):
-            began = self._running.get(event.label, (time.monotonic(), 0, 0))[0]
-            self._running[event.label] = (began, event.done, event.total)
-            return
-        if isinstance(event, StepChanged):
-            if event.change == "started":
-                self._running[event.label] = (time.monotonic(), 0, 0)
-            else:
-                self._running.pop(event.label, None)
-        if line := plain(line_of(event, self._verbose)):
-            style = "red" if line.startswith("  FAIL") else ""
-            self._live.console.print(line, style=style, markup=False)
-
-    def _table(self) -> Table:
-        from rich.table import Table
-
-        table = Table.grid(padding=(0, 2))
-        for label, (began, done, total) in self._running.items():
-            spent = time.monotonic() - began
-            moved = rate = left = ""
-            if total:
-                moved = f"{words.size(done)} of {words.size(total)}"
-                if done and spent > 0.5:
-                    rate = f"{words.size(int(done / spent))}/s"
-                    left = f"{words.time(spent * (total - done) / done)} left"
-            table.add_row("  run ", label, words.time(spent), moved, rate, left)
-        return table

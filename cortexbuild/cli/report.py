@@ -14,6 +14,7 @@ from ..remotes.send import Sent
 from ..remotes.tiers import Tally, Tiers
 from . import words
 from .jsontext import print_json
+from .logs import last_lines
 from .sharing import Pushed
 
 
@@ -42,20 +43,13 @@ def print_failures(outcome: Outcome) -> None:
         if failure.hint:
             print(f"  hint: {failure.hint}", file=sys.stderr)
         if failure.log:
-            for line in _last_lines(Path(failure.log)):
+            for line in last_lines(Path(failure.log)):
                 print(f"  | {line}", file=sys.stderr)
-            print(f"  log:  {failure.log}", file=sys.stderr)
+            print(f"  all of it: cortexbuild log {label}  ({failure.log})", file=sys.stderr)
     for one in outcome.targets:
         if one.tree is not None:
             for problem in one.wrong:
                 print(f"\n{one.target} is not good enough: {problem}", file=sys.stderr)
-
-
-def _last_lines(log: Path, most: int = 8) -> list[str]:
-    try:
-        return log.read_text(errors="replace").rstrip().splitlines()[-most:]
-    except OSError:
-        return []
 
 
 def print_sharing(tiers: Tiers | None, told: Sequence[Pushed]) -> None:

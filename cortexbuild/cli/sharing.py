@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from threading import Lock
 
 from ..app.project import Project
 from ..app.share import Parcel, parcels
 from ..core.access import Mode, modes
-from ..core.events import Emit, Said
+from ..core.events import Emit, Said, StepMoved
 from ..core.manifest import Manifest
 from ..core.step import Trace
 from ..errors import RemoteError
@@ -107,6 +108,23 @@ def senders(
     return found
 
 
+def _counting(remote: str, emit: Emit) -> tuple[Callable[[int], None], Callable[[int], None]]:
+    """What a push tells of the bytes that it moved, and before of all that it will move."""
+    lock, done, total = Lock(), 0, 0
+
+    def moved(count: int) -> None:
+        nonlocal done
+        with lock:  # several files go at a time
+            done += count
+            emit(StepMoved(f"push to {remote}", done, total))
+
+    def begin(size: int) -> None:
+        nonlocal total
+        total = size
+
+    return moved, begin
+
+
 @dataclass(frozen=True, slots=True)
 class Pushed:
     """What a push to one remote came to, or why it came to nothing."""
@@ -122,7 +140,7 @@ def push_good(
     """After a sync: send what is good of its targets. What does not work is a warning, unless the
     remotes are required."""
     with store_lock(project.store.root, "push", lambda text: emit(Said(text))):
-        told = push(to, parcels(project, targets).parcels)
+        told = push(to, parcels(project, targets).parcels, emit)
     for one in told:
         if one.wrong is not None:
             if sharing.required:
@@ -131,7 +149,7 @@ def push_good(
     return told
 
 
-def push(to: Sequence[Sender], found: Sequence[Parcel]) -> list[Pushed]:
+def push(to: Sequence[Sender], found: Sequence[Parcel], emit: Emit) -> list[Pushed]:
     """Send to each remote, with the store locked; one that is away does not keep the others from
     being sent to. Raises IntegrityError for what is damaged here."""
     told = []
@@ -139,7 +157,7 @@ def push(to: Sequence[Sender], found: Sequence[Parcel]) -> list[Pushed]:
     for sender in to if parcel else ():
         with scratch(sender.store.root) as folder:
             try:
-                sent = send(sender, parcel, folder, lambda _: None)
+                sent = send(sender, parcel, folder, *_counting(sender.address.name, emit))
             except RemoteError as error:
                 told.append(Pushed(sender.address.name, None, error))
             else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Set
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,9 +28,10 @@ from ..errors import BuildFailed, StoreError
 from ..store.roots import root_of
 from ..store.storelock import store_lock
 from . import wire, words
-from .beside import keep_last, keep_run, read_lock, read_run, write_lock
+from .beside import keep_last, keep_logs, keep_run, read_lock, read_run, write_lock
 from .cluster import PLENTY, Machines, ends, open_cluster
 from .dropping import drop
+from .logs import following, log_name
 from .machine import capacity
 from .prune import note_root
 
@@ -40,7 +42,8 @@ SEE_ABOVE = "what was wrong with each is said above; `cortexbuild log` shows the
 class SyncOptions:
     """How a sync is run: `jobs` at once, with `patience` in seconds for what another process
     makes; what is run `again` is compared with what was kept, or replaces it. Intermediates are
-    kept if cortex.yaml and this say so. Without `machines`, steps run on this one."""
+    kept if cortex.yaml and this say so. Without `machines`, steps run on this one. With `follow`,
+    what steps write to their logs is told of meanwhile."""
 
     jobs: int | None = None
     after: After = After()
@@ -48,6 +51,7 @@ class SyncOptions:
     again: Literal["compare", "replace"] = "compare"
     keep_intermediates: bool = True
     machines: Machines | None = None
+    follow: bool = False
 
 
 def run_sync(
@@ -60,10 +64,13 @@ def run_sync(
     `why`, and what became of each step for `report`. No bytes go from the store meanwhile, but
     for intermediates of this sync that are not to be kept."""
     changes: list[StepChanged] = []
+    labels = {log_name(step.label): step.label for step in project.plan.steps.values()}
+    look: Callable[[], None] = _unseen
 
     def hear(event: Event) -> None:
         if isinstance(event, StepChanged):
             changes.append(event)
+            look()  # its last lines come before its end
         emit(event)
 
     store = wire.store_of(project)
@@ -86,18 +93,17 @@ def run_sync(
             if not keep:
                 held.update(store.blobs())
 
+        job_of = partial(wire.job_of, project, run, options.patience, forced, options.again)
+        how = replace(course, drop=None if keep else let_go)
         try:
-            outcome = app_sync(
-                project,
-                scope,
-                executor,
-                partial(wire.job_of, project, run, options.patience, forced, options.again),
-                hear,
-                replace(course, drop=None if keep else let_go),
-                prepare=prepare,
-            )
+            with ExitStack() as stack:
+                if options.follow:
+                    look = stack.enter_context(following(run, labels, emit)).look
+                outcome = app_sync(project, scope, executor, job_of, hear, how, prepare=prepare)
         finally:
             executor.close()
+            logs = {labels[log.name]: str(log) for log in run.iterdir() if log.name in labels}
+            keep_logs(project.root, logs)
             wire.end_run(store, run)
         keep_last(project.root, outcome.keys)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -107,6 +113,10 @@ def run_sync(
             keep_run(project.root, run_now)
         note_root(project, outcome.keys)
     return outcome
+
+
+def _unseen() -> None:
+    """Logs are not followed."""
 
 
 def keep_settled(project: Project, outcome: Outcome) -> None:

@@ -37,6 +37,7 @@ from ..tools import find_edges, find_tool
 from ..version import VERSION
 from . import home as places
 from .beside import KEPT, LOCK, read_last, read_lock
+from .logs import log_name
 from .machine import children, memory
 from .recipes import Recipes
 from .yamlfile import parse_yaml, read_yaml
@@ -191,7 +192,7 @@ def job_of(
     project: Project, run: Path, patience: float | None, forced: Set[StepId],
     again: Literal["compare", "replace"], ready: Ready,
 ) -> Job:  # fmt: skip
-    log = run / (ready.step.label.replace("/", "-").replace(":", "--") + ".log")
+    log = run / log_name(ready.step.label)
     pull = None
     if ready.pull is not None:
         assert isinstance(project.shared, Tiers), "what can be pulled was found in a remote"

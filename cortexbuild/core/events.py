@@ -26,7 +26,7 @@ class StepChanged:
 
 @dataclass(frozen=True, slots=True)
 class StepMoved:
-    """How far a running step is, in bytes."""
+    """How far a running step is: in bytes, where its kind makes or moves them."""
 
     label: str
     done: int
@@ -40,5 +40,13 @@ class Said:
     text: str
 
 
-Event: TypeAlias = StepChanged | StepMoved | Said
+@dataclass(frozen=True, slots=True)
+class StepLogged:
+    """A line that a running step wrote to its log."""
+
+    label: str
+    text: str
+
+
+Event: TypeAlias = StepChanged | StepMoved | StepLogged | Said
 Emit: TypeAlias = Callable[[Event], None]

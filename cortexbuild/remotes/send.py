@@ -58,6 +58,10 @@ class Sender:
     store: LocalStore
 
 
+def _unseen(count: int) -> None:
+    del count
+
+
 def check_key(address: Address, key: SigningKey | None) -> None:
     """Raises UsageError where what is sent would be believed by nobody."""
     if key is None and not address.unsigned:
@@ -68,9 +72,11 @@ def check_key(address: Address, key: SigningKey | None) -> None:
 
 
 def send(
-    sender: Sender, parcels: Sequence[tuple[Trace, bool]], scratch: Path, moved: Moved
-) -> Sent:
-    """Bring records there, and the contents of those that are to be `whole`.
+    sender: Sender, parcels: Sequence[tuple[Trace, bool]], scratch: Path, moved: Moved,
+    begin: Moved = _unseen,
+) -> Sent:  # fmt: skip
+    """Bring records there, and the contents of those that are to be `whole`. `begin` hears how
+    many bytes will be `moved`.
 
     Raises RemoteError, and IntegrityError when a content here is damaged: it is set aside, and
     nothing of it goes out.
@@ -78,7 +84,7 @@ def send(
     check_key(sender.address, sender.key)
     rooted = _send_root(sender, [trace for trace, _ in parcels], scratch)
     files = {f.digest: f for trace, whole in parcels if whole for f in trace.tree.files}
-    sent = send_contents(sender, list(files.values()), moved)
+    sent = send_contents(sender, list(files.values()), moved, begin)
     sent.rooted = rooted
     for trace, whole in parcels:
         _send_record(sender, trace, whole, scratch, sent)
@@ -102,13 +108,16 @@ def _send_root(sender: Sender, wanted: Iterable[Trace], scratch: Path) -> bool:
     return True
 
 
-def send_contents(sender: Sender, files: Sequence[File], moved: Moved) -> Sent:
+def send_contents(
+    sender: Sender, files: Sequence[File], moved: Moved, begin: Moved = _unseen
+) -> Sent:
     """Bring those contents there that are missing. That needs no key: they are what they are."""
     sent = Sent()
     sizes = persist(partial(sender.remote.sizes, "cas", [file.digest for file in files]))
     missing = [file for file in files if not _is_there(sender, file, sizes)]
     sent.there += len(files) - len(missing)
     sender.store.check_blobs(missing)  # all are read before any goes out
+    begin(sum(file.size for file in missing))
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
         for one in [pool.submit(_send_content, sender, file, moved) for file in missing]:
@@ -163,7 +172,3 @@ def _stands(sender: Sender, there: Trace, whole: bool) -> bool:
     names = [file.digest for file in there.tree.files]
     sizes = persist(partial(sender.remote.sizes, "cas", names))
     return all(_is_there(sender, file, sizes) for file in there.tree.files)
-
-
-def _unseen(count: int) -> None:
-    del count

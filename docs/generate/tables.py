@@ -41,7 +41,7 @@ VARIABLES = {
     "`PIP_…`": "pip's own, for the index that llama.cpp's converter comes from",
     "`OLLAMA_MODELS`": "where Ollama keeps its models, to adopt from and to export to; `init` and `import` look there too",
     "`NO_COLOR`": "no colours",
-    "`TERM`": "`dumb`: no live table",
+    "`TERM`, `CI`": "`TERM=dumb`, or any `CI`: no live lines, but one for each step that ended",
 }
 """A test compares these with what the code reads."""
 TOLD = {

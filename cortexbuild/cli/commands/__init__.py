@@ -17,6 +17,7 @@ MODULES = {
     "plan": ("plan",),
     "looking": ("why", "list", "info", "path"),
     "checking": ("verify", "provenance"),
+    "log": ("log",),
     "doctor": ("doctor",),
     "cache": ("cache",),
     "comparing": ("status", "diff"),

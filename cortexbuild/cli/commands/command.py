@@ -21,9 +21,9 @@ from ..sharing import Sharing
 from ..yamlfile import read_yaml
 
 __all__ = [
-    "Command", "a_count", "add_json", "add_key", "add_pins", "add_scope", "add_sharing",
-    "add_targets", "add_waiting", "open_project", "open_store", "plain_reason", "print_json",
-    "print_rows", "scope_of", "sharing_of", "trusted_by",
+    "Command", "a_count", "add_json", "add_key", "add_pins", "add_progress", "add_scope",
+    "add_sharing", "add_targets", "add_waiting", "open_project", "open_store", "plain_reason",
+    "print_json", "print_rows", "scope_of", "sharing_of", "trusted_by",
 ]  # fmt: skip
 
 
@@ -102,6 +102,13 @@ def add_waiting(parser: argparse.ArgumentParser) -> None:
     waiting.add_argument(
         "--no-wait", dest="lock_timeout", action="store_const", const=0.0, help="not at all"
     )
+
+
+def add_progress(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
+        help="how to show it; json is one event a line on stderr",
+    )  # fmt: skip
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:

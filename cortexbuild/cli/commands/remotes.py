@@ -33,6 +33,7 @@ from .command import (
     add_json,
     add_key,
     add_pins,
+    add_progress,
     add_sharing,
     add_targets,
     open_project,
@@ -45,6 +46,7 @@ def _push_arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     add_key(parser)
     add_json(parser)
+    add_progress(parser)
     parser.add_argument("--remote", metavar="REMOTE", help="to this one; without it, to all")
     parser.add_argument(
         "--closure", action="store_true",
@@ -67,9 +69,12 @@ def _push(args: argparse.Namespace) -> int:
         )
     say = partial(print, file=sys.stderr)
     to = senders(project, args.key, names, say)
-    with store_lock(project.store.root, "push", say):
+    with (
+        screen("none" if args.json else args.progress) as shown,
+        store_lock(project.store.root, "push", lambda text: shown.emit(Said(text))),
+    ):
         found = parcels(project, project.plan.select(args.targets), closure=args.closure)
-        told = push(to, found.parcels)
+        told = push(to, found.parcels, shown.emit)
     if args.json:
         fields = {"remotes": plain_pushed(told), "left_out": dict(found.left_out)}
         print_json("push/1", fields)
@@ -89,6 +94,7 @@ def _pull_arguments(parser: argparse.ArgumentParser) -> None:
     add_pins(parser)
     add_sharing(parser)
     add_json(parser)
+    add_progress(parser)
     parser.add_argument(
         "--allow-missing", action="store_true", help="bring what there is, and leave the rest"
     )
@@ -98,7 +104,7 @@ def _pull_arguments(parser: argparse.ArgumentParser) -> None:
 def _pull(args: argparse.Namespace) -> int:
     started, last = time.monotonic(), dict[StepId, StepChanged]()
     own = open_project(args)
-    with screen("none" if args.quiet or args.json else "auto") as shown:
+    with screen("none" if args.quiet or args.json else args.progress) as shown:
 
         def emit(event: Event) -> None:
             if isinstance(event, StepChanged):

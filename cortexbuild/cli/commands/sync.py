@@ -32,6 +32,7 @@ from .command import (
     a_count,
     add_json,
     add_pins,
+    add_progress,
     add_scope,
     add_sharing,
     add_targets,
@@ -84,14 +85,14 @@ def _sync_arguments(parser: argparse.ArgumentParser) -> None:
         help="after a failure, end what is running",
     )  # fmt: skip
     add_waiting(parser)
-    parser.add_argument(
-        "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
-        help="how to show it; json is one event a line on stderr",
-    )  # fmt: skip
+    add_progress(parser)
     said = parser.add_mutually_exclusive_group()
     said.add_argument("-q", "--quiet", action="store_true", help="errors only")
     said.add_argument(
-        "-v", "--verbose", action="store_true", help="also what starts and what is fresh"
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="also what starts, is fresh, and is written to logs",
     )
 
 
@@ -144,6 +145,7 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope, began: Bega
             "replace" if args.replace else "compare",
             keep_intermediates=not args.no_intermediates,
             machines=elsewhere,
+            follow=args.verbose,
         )
         outcome = run_sync(project, scope, emit, options)
         told = push_good(project, scope.targets, writing, sharing, emit) if writing else []
