@@ -1,8 +1,9 @@
 """Somebody who follows a page from its top to its end: writes the files, runs the commands.
 
 What stands for something of the reader's own is replaced first (`changes`): an address by that of
-a server of this machine, the public half of a key by what `keys export` said. Files are blocks that begin with their name
-in a comment; of `cortex.yaml`, a block may be a part that is put into the one that is there.
+a server of this machine, the public half of a key by what `keys export` said. Files are blocks that
+begin with their name in a comment; of `cortex.yaml`, a block may be a part that is put into the one
+that is there.
 """
 
 from __future__ import annotations

@@ -15,12 +15,11 @@ from docs.pages import (
     blocks,
     blocks_of,
     calls,
-    every_command,
     pages,
 )  # fmt: skip
 from workspace import ROOT
 
-from cortexbuild.cli.parser import parse
+from cortexbuild.cli.parser import every_command, parse
 from cortexbuild.core.document import Text
 from cortexbuild.core.manifest import Manifest
 
