@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
-.PHONY: help demo test browser nginx docs reference pictures check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token streaming scale bench-dag explore mutate clean
+.PHONY: help demo test browser nginx docs reference pictures check lint type arch fmt formats quality \
+  bench remotes hashing restore gguf first_token streaming scale bench-dag explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3

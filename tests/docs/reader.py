@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,8 +74,6 @@ class Reader:
         return self._run_plainly(bare)
 
     def _run_plainly(self, line: str) -> str:
-        import shlex
-
         words = shlex.split(line)
         if words[0] == "cortexbuild" and not set(line) & set("|>$&"):
             done = self.space.run(*words[1:])
@@ -96,8 +96,6 @@ class Reader:
 
     def _install(self, folder: Path) -> None:
         """As pip does it with `-e`: the folder on the path, and what says the entry points."""
-        import tomllib
-
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         name = project["name"].replace("-", "_")
         about = folder / f"{name}-{project['version']}.dist-info"

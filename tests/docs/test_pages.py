@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
 from fnmatch import fnmatchcase
 
 import yaml
-from docs.pages import (
-    DOCS,
-    SHELL,
-    anchors,
-    blocks,
-    blocks_of,
-    calls,
-    pages,
-)  # fmt: skip
+from docs.pages import DOCS, SHELL, anchors, blocks, blocks_of, calls, pages
 from workspace import ROOT
 
 from cortexbuild.cli.parser import every_command, parse
@@ -184,8 +177,6 @@ def test_what_the_workflows_run_is_there():
 
 def test_what_pip_is_told_to_install_is_there():
     """The extras that are named are those of pyproject.toml."""
-    import tomllib
-
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]
