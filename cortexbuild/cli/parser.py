@@ -61,7 +61,7 @@ def every_command() -> dict[str, argparse.ArgumentParser]:
 
 
 def _below(parser: argparse.ArgumentParser, above: str) -> dict[str, argparse.ArgumentParser]:
-    found = {}
+    found: dict[str, argparse.ArgumentParser] = {}
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, sub in action.choices.items():
