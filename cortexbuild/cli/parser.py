@@ -87,3 +87,18 @@ def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
     sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
     sub.add_argument("--offline", action="store_true", help="never use the network")
     command.arguments(sub)
+
+
+def every_command() -> dict[str, argparse.ArgumentParser]:
+    """What reads the words of each command that does something, by its whole name."""
+    return _below(parser_for([]), "")
+
+
+def _below(parser: argparse.ArgumentParser, above: str) -> dict[str, argparse.ArgumentParser]:
+    found: dict[str, argparse.ArgumentParser] = {}
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, sub in action.choices.items():
+                whole = f"{above}{name}"
+                found |= _below(sub, f"{whole} ") or {whole: sub}
+    return found

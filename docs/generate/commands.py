@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 
 from cortexbuild.cli.examples import EXAMPLES
-from cortexbuild.cli.parser import parser_for
+from cortexbuild.cli.parser import every_command
 
 INTRODUCTION = """\
 # Commands
@@ -16,26 +16,14 @@ stdout, what it says of its work to stderr; `--json` gives one document instead,
 names its form. The [exit codes](exit-codes.md) are the same for all.
 """
 SHARED = ("-h", "-m", "-C", "--no-color", "--offline")
-Found = tuple[str, str, argparse.ArgumentParser]
-
-
-def leaves(parser: argparse.ArgumentParser, above: str = "") -> Iterator[Found]:
-    """Every command that does something: its name, its summary, and what reads its words."""
-    for action in parser._actions:
-        if not isinstance(action, argparse._SubParsersAction):
-            continue
-        told = {choice.dest: choice.help or "" for choice in action._choices_actions}
-        for name, sub in action.choices.items():
-            below = list(leaves(sub, f"{above}{name} "))
-            yield from below or [(f"{above}{name}", told[name], sub)]
 
 
 def page() -> str:
-    found = list(leaves(parser_for([])))
-    shared = [a for a in found[0][2]._actions if set(SHARED) & set(a.option_strings)]
+    found = every_command()
+    shared = [a for a in found["sync"]._actions if set(SHARED) & set(a.option_strings)]
     parts = [INTRODUCTION, *_table(shared, "every command"), ""]
-    for name, summary, parser in found:
-        parts += _section(name, summary, parser)
+    for name, parser in found.items():
+        parts += _section(name, parser.description or "", parser)
     return "\n".join(parts)
 
 
@@ -65,13 +53,13 @@ def _usage(action: argparse.Action) -> str:
 def _table(actions: list[argparse.Action], what: str) -> Iterator[str]:
     yield from (f"| {what} | |", "|---|---|")
     for action in actions:
-        takes = "" if action.nargs == 0 or not action.option_strings else f" {_value(action)}"
-        if action.nargs == "?" and action.option_strings:
-            takes = f"[={_value(action)}]"
-        names = [*action.option_strings[:-1], action.option_strings[-1] + takes] if (
-            action.option_strings
-        ) else [_usage(action)]  # fmt: skip
-        yield f"| {', '.join(f'`{_cell(name)}`' for name in names)} | {_cell(_help(action))} |"
+        *others, name = action.option_strings or [_usage(action)]
+        if action.option_strings and action.nargs == "?":
+            name += f"[={_value(action)}]"
+        elif action.option_strings and action.nargs != 0:
+            name += f" {_value(action)}"
+        names = ", ".join(f"`{_cell(one)}`" for one in (*others, name))
+        yield f"| {names} | {_cell(_help(action))} |"
 
 
 def _help(action: argparse.Action) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import shlex
 from collections.abc import Iterator
@@ -11,8 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from workspace import ROOT
-
-from cortexbuild.cli.parser import parser_for
 
 DOCS = ROOT / "docs"
 FENCE = re.compile(
@@ -77,21 +74,6 @@ def calls(line: str) -> Iterator[list[str]]:
         if command and command[0].rpartition("/")[2] == "cortexbuild":
             yield command[1:]
         command = []
-
-
-def leaves(parser: argparse.ArgumentParser, above: str = "") -> dict[str, argparse.ArgumentParser]:
-    """Every command that does something, with what reads its words."""
-    found = {}
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for name, sub in action.choices.items():
-                found |= leaves(sub, f"{above}{name} ") or {f"{above}{name}": sub}
-    return found
-
-
-@cache
-def every_command() -> dict[str, argparse.ArgumentParser]:
-    return leaves(parser_for([]))
 
 
 def anchors(page: Path) -> set[str]:

@@ -1,16 +1,19 @@
 """Somebody who follows a page from its top to its end: writes the files, runs the commands.
 
 What stands for something of the reader's own is replaced first (`changes`): an address by that of
-a server of this machine, the public half of a key by what `keys export` said. Files are blocks that begin with their name
-in a comment; of `cortex.yaml`, a block may be a part that is put into the one that is there.
+a server of this machine, the public half of a key by what `keys export` said. Files are blocks that
+begin with their name in a comment; of `cortex.yaml`, a block may be a part that is put into the one
+that is there.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -71,8 +74,6 @@ class Reader:
         return self._run_plainly(bare)
 
     def _run_plainly(self, line: str) -> str:
-        import shlex
-
         words = shlex.split(line)
         if words[0] == "cortexbuild" and not set(line) & set("|>$&"):
             done = self.space.run(*words[1:])
@@ -95,8 +96,6 @@ class Reader:
 
     def _install(self, folder: Path) -> None:
         """As pip does it with `-e`: the folder on the path, and what says the entry points."""
-        import tomllib
-
         project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
         name = project["name"].replace("-", "_")
         about = folder / f"{name}-{project['version']}.dist-info"

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections import Counter
 from fnmatch import fnmatchcase
 
 import yaml
-from docs.pages import (
-    DOCS,
-    SHELL,
-    anchors,
-    blocks,
-    blocks_of,
-    calls,
-    every_command,
-    pages,
-)  # fmt: skip
+from docs.pages import DOCS, SHELL, anchors, blocks, blocks_of, calls, pages
 from workspace import ROOT
 
-from cortexbuild.cli.parser import parse
+from cortexbuild.cli.parser import every_command, parse
 from cortexbuild.core.document import Text
 from cortexbuild.core.manifest import Manifest
 
@@ -170,10 +162,21 @@ def _leaves(node):
         yield from _leaves(part)
 
 
-def test_what_pip_is_told_to_install_is_there(request):
-    """The extras that are named are those of pyproject.toml."""
-    import tomllib
+def test_what_the_workflows_run_is_there():
+    """That they are workflows is for GitHub's schema, which is not here: see RELEASING.md."""
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    run = []
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            run += [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+    for line in run:
+        assert all(target in targets for target in re.findall(r"^make (\S+)", line)), line
+        assert all((ROOT / name).is_file() for name in re.findall(r"^\./(\S+)", line)), line
+    assert "./.ci/run" in run
 
+
+def test_what_pip_is_told_to_install_is_there():
+    """The extras that are named are those of pyproject.toml."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
         "optional-dependencies"
     ]

@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from docs.pages import every_command
 from workspace import ROOT
 
 import cortexbuild
 from cortexbuild.cli.examples import EXAMPLES
 from cortexbuild.cli.main import BUG, INTERRUPTED
+from cortexbuild.cli.parser import every_command
 from cortexbuild.errors import CortexError
 
 GENERATE = ROOT / "docs" / "generate"
