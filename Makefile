@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token streaming scale bench-dag explore mutate clean
+  restore gguf first_token streaming scale bench-dag explore survive mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -77,6 +77,8 @@ bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/re
 	$(BIN)/python bench/dag
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
+survive: $(READY)  ## every fault at every write of whole stories, and how many there were
+	CORTEX_SURVIVE=100 $(BIN)/pytest -q -n 2 -rP tests/survival/test_every_write.py
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 clean:          ## remove what is made here; CORTEX_HOME is left alone
