@@ -48,15 +48,16 @@ def unless_read_only() -> Iterator[None]:
 @contextmanager
 def writing(path: Path, mode: str = "wb") -> Iterator[FileIO]:
     """A file to `write` to."""
-    with _named(path), system().open(path, mode) as file:
+    with system().open(path, mode) as file:
         yield file
 
 
 def write(file: FileIO, content: Buffer) -> None:
     """All of it: a call may take less than it was given."""
     left = memoryview(content).cast("B")
-    while left:
-        left = left[file.write(left) :]
+    with _named(Path(str(file.name))):
+        while left:
+            left = left[file.write(left) :]
 
 
 def write_text(path: Path, text: str) -> None:
