@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench \
   remotes hashing restore gguf first_token streaming scale bench-dag explore mutate audit wheel \
-  docs reference pictures clean
+  docs reference pictures survive clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -93,6 +93,8 @@ bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/re
 	$(BIN)/python bench/dag
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
+survive: $(READY)  ## every fault at every write of whole stories, and how many there were
+	CORTEX_SURVIVE=100 $(BIN)/pytest -q -n 2 -rP tests/survival/test_every_write.py
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 audit: .audit/bin/pip-audit  ## known holes in what we depend on, but for those in audit-ignored.txt

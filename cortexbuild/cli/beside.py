@@ -13,7 +13,7 @@ from ..core.lock import Lock
 from ..core.lockfile import MOST, lock_from_text, lock_to_text
 from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
-from ..store.disk import replace_text
+from ..store.drafts import replace_text
 
 MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"

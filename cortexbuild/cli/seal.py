@@ -150,6 +150,6 @@ def read_whole(path: str) -> str | None:
 def write_whole(path: str, text: str) -> None:
     from pathlib import Path
 
-    from ..store import disk
+    from ..store import drafts
 
-    disk.replace_text(Path(path), f"{digest(text)}\n{text}")
+    drafts.replace_text(Path(path), f"{digest(text)}\n{text}")

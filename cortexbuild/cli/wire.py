@@ -27,7 +27,7 @@ from ..exec.local import LocalExecutor
 from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
-from ..store import disk
+from ..store import disk, drafts
 from ..store.hashing import sums_of
 from ..store.index import Index
 from ..store.local import LocalStore
@@ -155,8 +155,8 @@ def sweep_drafts(project: Project) -> None:
     """Remove what killed processes were about to put beside what they had put before."""
     store = store_of(project).root
     for folder in (store, store / "roots", project.root / KEPT):
-        disk.sweep_drafts(folder)
-    disk.sweep_drafts(project.root, LOCK)  # what else lies there is a person's
+        drafts.sweep_drafts(folder)
+    drafts.sweep_drafts(project.root, LOCK)  # what else lies there is a person's
     views_of(project).sweep()
 
 

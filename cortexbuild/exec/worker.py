@@ -68,14 +68,11 @@ def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
         return Failure(str(error), error.hint, log, error.exit_code)
-    except OSError as error:
-        traceback.print_exc()
-        known = told(error, store)
-        if known is not None:
-            return Failure(str(known), known.hint, log, known.exit_code)
-        return Failure(f"{type(error).__name__}: {error}", "", log)
     except Exception as error:  # the one place where any error is an outcome, not a crash
         traceback.print_exc()
+        known = told(error, store) if isinstance(error, OSError) else None
+        if known is not None:
+            return Failure(str(known), known.hint, log, known.exit_code)
         return Failure(redacted(f"{type(error).__name__}: {error}"), REPORT, log)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ..core.publickey import BYTES, KEY_NAME, split_key
 from ..errors import UsageError
-from ..store import disk
+from ..store import drafts
 from .signing import SigningKey
 
 VARIABLE = "CORTEX_SIGNING_KEY"
@@ -108,7 +108,7 @@ def trust(folder: Path, text: str) -> bool:
         return False
     trusted_keys(folder, [text])  # no other of that name
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    disk.replace_text(folder / "trusted", "\n".join([*lines, text]) + "\n")
+    drafts.replace_text(folder / "trusted", "\n".join([*lines, text]) + "\n")
     return True
 
 

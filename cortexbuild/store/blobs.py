@@ -56,9 +56,9 @@ class Blobs:
         if not self.has_blob(File("", sums.sha256, sums.size)):
             with FileIO(path) as file:
                 disk.fsync(file)
-            with suppress(FileExistsError):
+            with suppress(FileExistsError):  # another was first
                 disk.link(path, dest)
-                disk.fsync_folder(dest.parent)
+            disk.fsync_folder(dest.parent)
             disk.unlink(path)  # first: it changes the ctime of what we remember
             self.index.keep_blob(sums.sha256, stat_of(dest), sums.xxh3)
         else:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from ..errors import StoreError
 from .system import system
-from .waiting import pid_lives
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer as Buffer
@@ -49,15 +48,16 @@ def unless_read_only() -> Iterator[None]:
 @contextmanager
 def writing(path: Path, mode: str = "wb") -> Iterator[FileIO]:
     """A file to `write` to."""
-    with _named(path), system().open(path, mode) as file:
+    with system().open(path, mode) as file:
         yield file
 
 
 def write(file: FileIO, content: Buffer) -> None:
     """All of it: a call may take less than it was given."""
     left = memoryview(content).cast("B")
-    while left:
-        left = left[file.write(left) :]
+    with _named(Path(str(file.name))):
+        while left:
+            left = left[file.write(left) :]
 
 
 def write_text(path: Path, text: str) -> None:
@@ -220,58 +220,3 @@ def remove(path: Path) -> None:
 
 def remove_empty(folder: Path) -> None:
     system().rmdir(folder)
-
-
-# -- whole texts
-
-
-def write_once(path: Path, text: str, draft: Path, *, replace: bool = False) -> bool:
-    """Write `path` by way of `draft`, unless it is there already. Says whether it was written."""
-    try:
-        with writing(draft) as file:
-            write(file, text.encode())
-            fsync(file)
-        make_read_only(draft)
-        make_folder(path.parent)
-        if replace:
-            rename(draft, path)
-        else:
-            try:
-                link(draft, path)
-            except FileExistsError:
-                return False
-    finally:
-        unlink(draft)
-    fsync_folder(path.parent)
-    return True
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Put a new whole text in the place of an old one; after a loss of power it is one of both."""
-    make_folder(path.parent)
-    draft = draft_of(path)
-    try:
-        with writing(draft) as file:
-            write(file, text.encode(errors="surrogateescape"))
-            fsync(file)
-        rename(draft, path)
-    finally:
-        unlink(draft)
-
-
-def draft_of(path: Path) -> Path:
-    """Where this process makes what will have the name `path`."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
-
-
-def sweep_drafts(folder: Path, name: str = "*") -> None:
-    """Remove what processes that are gone would have called `name` in a folder."""
-    for path in sorted(folder.glob(f".{name}.*")):
-        if is_left(path) and not path.is_dir():
-            unlink(path)
-
-
-def is_left(draft: Path) -> bool:
-    """Whether the process is gone that made what has a name like `draft_of` gives."""
-    pid = draft.name.rpartition(".")[2]
-    return pid.isdigit() and not pid_lives(int(pid))

@@ -19,13 +19,14 @@ rubbish in tmp. Locks save work; none is needed for right results.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
 from ..core.step import Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
-from . import disk
+from . import disk, drafts
 from .blobs import Blobs, files_in
 from .hashing import sums_of
 from .index import Index
@@ -90,8 +91,8 @@ class LocalStore(Blobs):
             self.link_out(file, dest)
         if folder.exists():  # damaged, or of a layout that changed
             disk.rename(folder, scratch / f"{tree.digest}.old")
-        for shown in {draft, *((draft / file.path).parent for file in tree.files)}:
-            disk.fsync_folder(shown)
+        for within, _, _ in os.walk(draft):
+            disk.fsync_folder(Path(within))
         disk.rename_folder(draft, folder)  # unless another process was first
         disk.fsync_folder(folder.parent)  # before a view shows it
         if not self.is_placed(tree):
@@ -131,7 +132,7 @@ class LocalStore(Blobs):
         path = self.trace_path(trace.key)
         draft = scratch / f"{trace.key}.json"
         for _ in range(3):
-            written = disk.write_once(path, trace_to_text(trace), draft, replace=replace)
+            written = drafts.write_once(path, trace_to_text(trace), draft, replace=replace)
             first = trace if written else self.read_trace(trace.key)
             if first is not None and (written or self.has_tree(first.tree)):
                 self._remember(first)
@@ -164,8 +165,8 @@ def _check_layout(root: Path) -> None:
     path = root / "store.json"
     if not path.exists():
         tag = "Signature: 8a477f597d28d172789f06886806bc55\n"
-        disk.replace_text(root / "CACHEDIR.TAG", tag)
-        disk.replace_text(path, json.dumps({"layout": LAYOUT}) + "\n")
+        drafts.replace_text(root / "CACHEDIR.TAG", tag)
+        drafts.replace_text(path, json.dumps({"layout": LAYOUT}) + "\n")
         return
     try:
         layout = json.loads(path.read_text())["layout"]

@@ -18,7 +18,7 @@ from typing import Any
 from ..core.digest import Digest
 from ..core.step import StepKey
 from ..errors import StoreError
-from . import disk
+from . import disk, drafts
 
 ABSENCE = timedelta(days=30)
 """For so long a project counts whose folder is gone: it may have moved."""
@@ -92,7 +92,7 @@ def keep_root(store: Path, root: Root) -> bool:
         "sources": sorted(root.sources),
         "seen": root.seen.isoformat(),
     }
-    disk.replace_text(path, json.dumps(value, indent=1) + "\n")
+    drafts.replace_text(path, json.dumps(value, indent=1) + "\n")
     return True
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from ..core.digest import Digest, File
 from ..core.ports import Writable
 from ..core.step import StepKey
-from . import disk
+from . import disk, drafts
 from .blobs import Blobs
 from .hashing import Summing, Sums, sums_of
 
@@ -56,7 +56,7 @@ class Unfinished:
         finally:
             disk.unlink(draft)
         sums = hashed.sums()
-        disk.replace_text(self._folder / f"{name}{NOTE}", json.dumps(sums._asdict()))
+        drafts.replace_text(self._folder / f"{name}{NOTE}", json.dumps(sums._asdict()))
         self._made[name] = sums
 
     def has(self, name: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..core.digest import Digest, Tree
 from ..errors import StoreError
-from . import disk
+from . import disk, drafts
 from .local import LocalStore
 from .scratch import scratch
 
@@ -62,7 +62,7 @@ class HomeViews:
         return beside(self.path(target, format_)).exists()
 
     def note(self, target: str, format_: str, text: str) -> None:
-        disk.replace_text(beside(self.path(target, format_)), text)
+        drafts.replace_text(beside(self.path(target, format_)), text)
 
     def remove(self, view: str) -> bool:
         """Take a view away by its path under CORTEX_HOME, if there is one and it is ours."""
@@ -76,9 +76,9 @@ class HomeViews:
     def sweep(self) -> None:
         """Remove what killed processes left beside the views."""
         for folder in sorted(self._home.glob("*_models")):
-            disk.sweep_drafts(folder, "*.provenance.json")
+            drafts.sweep_drafts(folder, "*.provenance.json")
             for path in sorted(folder.glob(".*.*")):
-                if disk.is_left(path) and self._is_ours(path):  # one that never got its name
+                if drafts.is_left(path) and self._is_ours(path):  # one that never got its name
                     disk.unlink(path)
 
     def check_ours(self, target: str, format_: str) -> None:
@@ -99,7 +99,7 @@ class HomeViews:
             shown = shown / tree.files[0].path
         path = self.path(target, format_)
         disk.make_folder(path.parent)
-        draft = disk.draft_of(path)
+        draft = drafts.draft_of(path)
         disk.unlink(draft)
         try:
             disk.symlink(os.path.relpath(shown, path.parent), draft)

@@ -131,6 +131,7 @@ def test_an_index_without_room_is_done_without(tmp_path):
 def test_a_record_that_cannot_be_read_just_now_is_not_thrown_away(tmp_path):
     with closing(LocalStore(tmp_path)) as store:
         key = built(store, count=1, size=10)[0].key
+        (store.root / "corrupt").mkdir()
         before = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, before[1]))
         try:

@@ -48,8 +48,9 @@ def read_only(home: Path):
 
 
 def test_a_read_only_home_can_be_looked_at_and_a_sync_says_what_to_do(space):
+    space.inside = False  # a process that ends leaves SQLite no open file
     assert space.sync() != []
-    shutil.rmtree(space.store / "seals", ignore_errors=True)
+    space.inside = True
     with read_only(space.home):
         assert "m:t" in space.run("list").stdout
         assert space.run("path", "m:t").stdout.strip() == str(space.view())

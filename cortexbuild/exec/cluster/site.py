@@ -17,7 +17,7 @@ from ...core.digest import Tree
 from ...core.ports import Done, Job
 from ...core.step import Failure
 from ...errors import CortexError
-from ...store import disk
+from ...store import drafts
 from ...store.local import LocalStore
 from ..errand import Errand
 from ..pool import Child, Pool
@@ -154,7 +154,7 @@ class Site(WorkerPlugin):  # type: ignore[misc]
             path = self._run / Path(name).name
             with self._lock:
                 if not path.exists():
-                    disk.replace_text(path, text)
+                    drafts.replace_text(path, text)
         return self._run
 
 
