@@ -44,11 +44,11 @@ def without_logins(text: str) -> str:
 def _without_login(url: str) -> str:
     scheme, _, rest = url.partition("://")
     host, slash, path = rest.partition("/")
-    path, question, query = path.partition("?")
+    place, question, query = f"{host.rpartition('@')[2]}{slash}{path}".partition("?")
     if question and "=" not in query:
         _, hash_, fragment = query.partition("#")
         query = f"{HIDDEN}{hash_}{fragment}"
-    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}{question}{query}"
+    return f"{scheme}://{place}{question}{query}"
 
 
 def _secrets() -> list[str]:
@@ -62,5 +62,6 @@ def _secrets() -> list[str]:
             found.add(value.partition(":secret:")[2] if name == "CORTEX_SIGNING_KEY" else value)
         for login in re.findall(r"://[^\s/@]*:([^\s/]+)@", value):  # of a proxy, of an index
             found |= {login, unquote(login)}
+    found = {secret.strip() for secret in found}  # as who uses one does
     found |= {quote(secret, safe="") for secret in found}
     return sorted((s for s in found if len(s) >= SHORTEST), key=len, reverse=True)

@@ -16,6 +16,8 @@ SECRET = "canary-1d9a7e"
     [
         (f"https://me:{SECRET}@host:8/a/b", "https://host:8/a/b"),
         (f"https://{SECRET}@host", "https://host"),
+        (f"https://host?{SECRET}", "https://host?…"),
+        (f"https://me:{SECRET}?@host/x", "https://host/x"),
         (f"https://me:p@{SECRET}@host/x is wrong", "https://host/x is wrong"),
         (
             f"`https://h/m.gguf?sig={SECRET}&v=1#sha256=ab`",
@@ -50,7 +52,7 @@ def test_what_a_message_is_about_stays(text):
 
 
 def test_what_the_environment_has_of_secrets_goes_wherever_it_is(monkeypatch):
-    monkeypatch.setenv("SOME_API_KEY", "quite/secret")
+    monkeypatch.setenv("SOME_API_KEY", " quite/secret\n")
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass%20word@proxy:3128")
     monkeypatch.setenv("CORTEX_SIGNING_KEY", "ci-2026:secret:abcdefgh")
     monkeypatch.setenv("HF_TOKEN_PATH", "/home/me/token")

@@ -59,14 +59,17 @@ def _add_target(
     agenda: Agenda,
     traces: Mapping[StepId, Trace],
 ) -> None:
-    chain = [project.plan.steps[id_] for id_ in project.plan.chain((goal.model, *goal.checks))]
-    working = [step for step in chain if step.kind is not Kind.FETCH]
+    chain = {i: project.plan.steps[i] for i in project.plan.chain((goal.model, *goal.checks))}
+    working = [step for step in chain.values() if step.kind is not Kind.FETCH]
+    roles = {item.step: role for step in working for role, item in step.inputs.items()}
     made_of, texts = set(), set()
-    for step, type_ in _fetches(chain):
-        ref = bill.add(source(project.lock.sources[step.origin], type_))
-        made_of.add(ref)
-        if type_ == "data":
-            texts.add(ref)
+    for id_, step in chain.items():
+        if step.kind is Kind.FETCH:
+            type_ = TYPES.get(roles.get(id_, ""), MODEL)
+            ref = bill.add(source(project.lock.sources[step.origin], type_))
+            made_of.add(ref)
+            if type_ == "data":
+                texts.add(ref)
     for name, version in {item for step in working for item in step.tool.engine.items()}:
         made_of.add(bill.add(package(name, version)))
     tree = traces[goal.model].tree
@@ -93,14 +96,6 @@ def _add_target(
         },
         made_of,
     )
-
-
-def _fetches(chain: Sequence[Step]) -> list[tuple[Step, str]]:
-    """The sources of a chain of steps, and what type of component each is."""
-    types = {
-        item.step: TYPES.get(role, MODEL) for step in chain for role, item in step.inputs.items()
-    }
-    return [(step, types[step.id]) for step in chain if step.kind is Kind.FETCH]
 
 
 def _made(step: Step) -> str:

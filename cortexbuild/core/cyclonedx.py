@@ -6,7 +6,6 @@ made of what it says.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any, TypeAlias
@@ -37,7 +36,7 @@ def document(
         "tools": {"components": [{**ours, "purl": pypi("cortexbuild", VERSION)}]},
         "component": {"type": "application", "bom-ref": "project", "name": name},
     }
-    said = {
+    said: Mapping[str, Any] = {
         "metadata": metadata,
         "components": [components[ref] for ref in sorted(components)],
         "dependencies": [
@@ -45,7 +44,7 @@ def document(
             for ref, others in sorted({**below, "project": tops}.items())
         ],
     }
-    serial = uuid5(NAMESPACE_URL, digest_value("cyclonedx", json.loads(json.dumps(said))))
+    serial = uuid5(NAMESPACE_URL, digest_value("cyclonedx", said))
     told = {**metadata, "timestamp": at} if at else metadata
     head = {"$schema": SCHEMA, "bomFormat": "CycloneDX", "specVersion": "1.6"}
     return {**head, "serialNumber": f"urn:uuid:{serial}", "version": 1, **said, "metadata": told}

@@ -200,7 +200,7 @@ def test_no_secret_is_written_or_said(team, servers):
     said = say(
         team,
         "lock", "plan", "sync -k --cache good:rw,quoting:rw,bucket:rw,proxied:rw --progress json",
-        "sync -k --json", "push --remote good private:t", "why private:t", "why signed:t",
+        "sync --json private:tells", "push --remote good private:t", "why private:t", "why signed:t",
         "status --json", "list", "report --json", "report", "provenance private:t", "plan --json",
         "info hf:org/private --json", "bundle export -o set.tar private:t", "cache ls",
         "diff private:t private:t", "lock --check", "keys list",
@@ -226,7 +226,13 @@ def test_what_fails_tells_no_secret(team, servers):
     assert say(team, "lock").endswith("= 0\n")
     servers.hub.fault(Flip(70), "/cdn/*")
     servers.files.answer = servers.remote.answer = _quote
-    said = say(team, "sync -k", "lock --upgrade signed", "lock --upgrade login", "sync --offline")
+    said = say(
+        team,
+        "sync -k private:t login",
+        "lock --upgrade signed",
+        "lock --upgrade login",
+        "sync --offline",
+    )
     assert re.findall(r"^= (\d+)$", said, re.MULTILINE) == ["6", "5", "5", "5"], said
     assert "private/fetch failed" in said and "login.safetensors could not be fetched" in said
     team.env["HF_TOKEN"] = CANARIES["refused"]
