@@ -1,6 +1,6 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx check lint type arch fmt formats quality bench remotes hashing \
-  restore gguf first_token streaming scale bench-dag explore mutate clean
+  restore gguf first_token streaming scale bench-dag endure explore mutate clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -75,6 +75,8 @@ scale: $(READY)   ## the scheduler with 1,000 workers and 100,000 steps, and wri
 	$(BIN)/python bench/scale
 bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/reference/bench-dag.md
 	$(BIN)/python bench/dag
+endure: $(READY)  ## 10,000 random operations on two homes, with kills and damage (Linux)
+	PYTHONPATH=tests $(BIN)/python -m endurance --operations 10000 --seed $${SEED:-1}
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 mutate: $(READY)  ## break the code on purpose and see that a test notices

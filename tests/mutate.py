@@ -245,6 +245,8 @@ SABOTAGES = (
     store("a newer store gets our folders", "local", "            root.mkdir(parents=True, exist_ok=True)\n", "            (root / \"tmp\").mkdir(parents=True, exist_ok=True)\n"),
     Sabotage("a run whose folder others took away fails", "cortexbuild/cli/wire.py", "    with suppress(OSError):  # it is not empty", "    if not any(run.iterdir()):  # it is not empty", "tests/cli/test_runs.py"),
     Sabotage("two that clear old runs away stand in each other's way", "cortexbuild/cli/wire.py", "        remove(old)  # as", "        old.rmdir()  # as", "tests/cli/test_runs.py"),
+    store("what was put right meanwhile is set aside", "blobs", "        if is_right(taken):", "        if False:"),
+    store("what was set aside meanwhile ends a command as a bug", "looking", "    except FileNotFoundError:", "    except ZeroDivisionError:"),
     store("an unknown layout is used", "local", "    if layout != LAYOUT:", "    if False:"),
     Sabotage("workers outlive a killed sync", "cortexbuild/exec/child.py", "    _die_with_parent(int(sys.argv[2]), int(sys.argv[3]))\n", "", "tests/app/test_crash.py"),
     Sabotage("an interrupt leaves its workers", "cortexbuild/exec/pool.py", "            os.killpg(self.process.pid, signal.SIGKILL)", "            pass", "tests/app/test_crash.py"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
 from ..errors import IntegrityError
 from . import disk
-from .hashing import Sums
+from .hashing import Sums, sums_of
 from .index import Index
 from .ingest import settled
 from .looking import Look, read_again, stat_of
@@ -100,7 +101,7 @@ class Blobs:
 
     def set_aside(self, digest: Digest) -> None:
         """Take a file that was found wrong out of the store."""
-        self.quarantine(self.blob(digest))
+        self.quarantine(self.blob(digest), lambda taken: sums_of(taken).sha256 == digest)
         self.forget(digest)
 
     def forget(self, digest: Digest) -> None:
@@ -186,14 +187,27 @@ class Blobs:
         for digest, row in right.items():
             self.index.correct_blob(digest, stat_of(self.blob(digest)), row.xxh3)
 
-    def quarantine(self, path: Path) -> None:
-        """Take a wrong file away from all its names, so that nothing reads it by any of them."""
+    def quarantine(self, path: Path, is_right: Callable[[Path], bool]) -> None:
+        """Take a wrong file away from all its names, so that nothing reads it by any of them.
+
+        Since it was read, another process may have put a right one in its place: that stays.
+        """
         folder = self.root / "corrupt"
         folder.mkdir(exist_ok=True)
-        with suppress(FileNotFoundError):
-            wrong = path.stat().st_ino
-            path.rename(folder / path.name)
-            for placed in files_in(self.root / "trees"):
+        taken = folder / f".{path.name}.{uuid.uuid4().hex[:8]}"
+        try:
+            path.rename(taken)
+        except FileNotFoundError:
+            return
+        if is_right(taken):
+            with suppress(FileExistsError):
+                disk.link(taken, path)
+            taken.unlink(missing_ok=True)
+            return
+        wrong = taken.stat().st_ino
+        taken.rename(folder / path.name)
+        for placed in files_in(self.root / "trees"):
+            with suppress(FileNotFoundError):
                 if placed.lstat().st_ino == wrong:
                     placed.unlink()
 
