@@ -36,11 +36,10 @@ create table if not exists noted(
 ) without rowid;
 """
 FORMER = {
-    "file": ("looked", "select path, stat, digest, size from file"),
-    "note": ("noted", "select name, value from note"),
+    "file": ("select path, stat, digest, size from file", "looked values(?,?,?,?,?)"),
+    "note": ("select name, value from note", "noted values(?,?,?)"),
 }
 """Tables of before rows had sums: where their rows belong now."""
-COLUMNS = {"blob": 4, "looked": 5, "spec": 1, "noted": 3}
 DAY = 86_400.0
 RACY = 2_000_000_000  # ns: a file younger than this when it was read may change unseen
 DAMAGED = (
@@ -79,9 +78,6 @@ class Index:
             self._patiently(lambda: db.execute("pragma journal_mode=wal"))
             db.execute("pragma synchronous=normal")
             self._patiently(lambda: db.executescript(SCHEMA))
-            for table, count in COLUMNS.items():
-                if len(db.execute(f"pragma table_info({table})").fetchall()) != count:
-                    raise sqlite3.DatabaseError(f"table {table} is of another form")
             _bring_over(db)
         except sqlite3.DatabaseError:
             db.close()
@@ -197,12 +193,11 @@ def _bring_over(db: sqlite3.Connection) -> None:
     """What an older cortexbuild has looked up need not be looked up again."""
     tables = {row[0] for row in db.execute("select name from sqlite_master where type='table'")}
     for table in FORMER.keys() & tables:
-        into, rows = FORMER[table]
-        marks = ",".join("?" * COLUMNS[into])
+        rows, into = FORMER[table]
         with suppress(sqlite3.OperationalError), db:  # another process does it now
             db.execute("begin immediate")
             found = [(*row, _sum(*row)) for row in db.execute(rows)]
-            db.executemany(f"insert or ignore into {into} values({marks})", found)
+            db.executemany(f"insert or ignore into {into}", found)
             db.execute(f"drop table {table}")
 
 

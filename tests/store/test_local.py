@@ -328,6 +328,18 @@ def test_what_another_process_has_put_right_meanwhile_stays(store):
     assert list((store.root / "corrupt").iterdir()) == []
 
 
+def test_a_record_that_cannot_be_read_now_is_not_condemned(store):
+    trace = put(store)
+    path = store.trace_path(trace.key)
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # as good as a disk that fails: it raises an OSError
+    assert store.read_trace(trace.key) is None
+    path.rmdir()
+    path.write_bytes(content)
+    assert store.read_trace(trace.key) == trace
+
+
 def test_what_another_process_sets_aside_while_it_is_looked_at_is_gone(store):
     (file, *_) = put(store).tree.files
     look = Look(file, store.blob(file.digest), "another stat", None)
