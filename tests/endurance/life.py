@@ -5,10 +5,10 @@ is looked at that must hold (`docs/internals/long-use.md`).
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+from typing import NamedTuple
 
 from . import snapshot
 from .host import BROKEN, Command, Ended, Host
@@ -16,6 +16,13 @@ from .world import FAILS, Project, Truth, World, config, result, sha
 
 OPERATIONS: Counter[str] = Counter()
 """How often each kind of operation was done, in all lives."""
+
+
+class Before(NamedTuple):
+    """A home before a command, and the contents that its views show."""
+
+    seen: snapshot.Snapshot
+    shown: Set[str]
 
 
 class Life:
@@ -111,15 +118,16 @@ class Life:
 
     # -- what must hold
 
-    def _before(self) -> Mapping[Path, snapshot.Snapshot]:
+    def _before(self) -> Mapping[Path, Before]:
         for project in self.world.projects.values():
             for name in project.good_targets():
                 past = self.past.setdefault(project.view(name), set())
                 past.add(result(project.text, project.targets[name]))
         self._forget_healed()
-        return {home: snapshot.take(home, self.tainted) for home in self.world.homes}
+        taken = {home: snapshot.take(home, self.tainted) for home in self.world.homes}
+        return {home: Before(seen, self._shown(home, seen)) for home, seen in taken.items()}
 
-    def _after(self, before: Mapping[Path, snapshot.Snapshot], commands: Sequence[Command]) -> None:
+    def _after(self, before: Mapping[Path, Before], commands: Sequence[Command]) -> None:
         self.world.check_neighbours()
         excused = set(self.tainted)
         self._forget_healed()
@@ -142,18 +150,18 @@ class Life:
             assert now.is_right(digest) or path in self.tainted, f"wrong bytes: {path}"
 
     def _check_losses(
-        self, home: Path, before: snapshot.Snapshot, now: snapshot.Snapshot,
-        commands: Sequence[Command], excused: Set[Path],
+        self, home: Path, then: Before, now: snapshot.Snapshot, commands: Sequence[Command],
+        excused: Set[Path],
     ) -> None:  # fmt: skip
         """Nothing that was good is gone, but for what a command was asked to take away."""
-        store = home / "build" / "v1"
+        store, before = home / "build" / "v1", then.seen
         collects = any(c.args[:2] == ("cache", "gc") for c in commands)
         lets_go = collects or any("--no-intermediates" in c.args for c in commands)
         for key, record in before.records.items():
             path = store / f"ac/v1/{key[:2]}/{key}.json"
             if key not in now.records and path not in excused | self.tainted.keys():
                 assert not before.has(record["tree"]), f"a record is lost: {record['label']}"
-        kept = self._counted_on(home, before) if lets_go else set(before.blobs)
+        kept = set(then.shown if lets_go else before.blobs)
         if not any("--include-unrefetchable" in c.args for c in commands) and lets_go:
             kept |= self._only_copies(home, before)
         for digest in kept:
@@ -161,14 +169,10 @@ class Life:
             if before.is_right(digest) and path not in excused:
                 assert digest in now.blobs, f"lost: {before.blobs[digest]!r}"
 
-    def _counted_on(self, home: Path, before: snapshot.Snapshot) -> set[str]:
-        """What views show that are right."""
-        found = set()
-        for project in self._of(home):
-            for target in project.targets:
-                for content in (project.shown(target) or {}).values():
-                    found.add(sha(content))
-        return found & before.blobs.keys()
+    def _shown(self, home: Path, seen: snapshot.Snapshot) -> set[str]:
+        """What views show of targets that there are."""
+        shown = [project.shown(t) or {} for project in self._of(home) for t in project.targets]
+        return {sha(content) for one in shown for content in one.values()} & seen.blobs.keys()
 
     def _only_copies(self, home: Path, before: snapshot.Snapshot) -> set[str]:
         """Sources whose very bytes lie in the folder of no project any more."""
@@ -209,18 +213,11 @@ def _kind(command: Command, end: Ended) -> str:
     return f"kill {verb}" if end.was_killed else verb
 
 
+AREAS = ("cas", "ac", "trees", "roots", "seals", "index.sqlite", "index.sqlite-wal", ".cortex")
+
+
 def _area(path: Path) -> str:
-    parts = path.parts
-    for name in (
-        "cas",
-        "ac",
-        "trees",
-        "roots",
-        "seals",
-        "index.sqlite",
-        "index.sqlite-wal",
-        ".cortex",
-    ):
-        if name in parts:
-            return f"shared {name}" if "shared" in parts else name
-    return os.fspath(path.name)
+    for name in AREAS:
+        if name in path.parts:
+            return f"shared {name}" if "shared" in path.parts else name
+    return path.name
