@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench \
   remotes hashing restore gguf first_token streaming scale bench-dag explore mutate audit wheel \
-  docs reference pictures survive clean
+  docs reference pictures survive endure clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -91,6 +91,8 @@ scale: $(READY)   ## the scheduler with 1,000 workers and 100,000 steps, and wri
 	$(BIN)/python bench/scale
 bench-dag: $(READY)  ## 900 trivial steps against other tools, and write docs/reference/bench-dag.md
 	$(BIN)/python bench/dag
+endure: $(READY)  ## 10,000 random operations on two homes, with kills and damage (Linux)
+	PYTHONPATH=tests $(BIN)/python -m endurance --operations 10000 --seed $${SEED:-1}
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 survive: $(READY)  ## every fault at every write of whole stories, and how many there were

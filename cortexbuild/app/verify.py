@@ -18,15 +18,16 @@ class Damage:
 
 
 def verify(
-    store: Store, sum_of: Callable[[Digest], Digest], told: Callable[[int, int], None]
+    store: Store, sum_of: Callable[[Digest], Digest | None], told: Callable[[int, int], None]
 ) -> tuple[int, list[Damage]]:
-    """How many files there are, and which are damaged; those are taken out of the way."""
+    """How many files there are, and which are damaged; those are taken out of the way. One that
+    has no sum is gone by now: another command found it damaged."""
     users = _users(store)
     names = list(store.blobs())
     damaged = []
     for number, name in enumerate(names):
         found = sum_of(name)
-        if found != name:
+        if found not in (name, None):
             store.set_aside(name)
             damaged.append(Damage(name, sorted(users.get(name, ()))))
         told(number + 1, len(names))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from ..core.digest import Digest, File, Tree
 from ..errors import IntegrityError
 from . import disk
-from .hashing import Sums
+from .hashing import Sums, sums_of
 from .index import Index
 from .ingest import settled
 from .looking import Look, read_again, stat_of
@@ -99,7 +100,7 @@ class Blobs:
 
     def set_aside(self, digest: Digest) -> None:
         """Take a file that was found wrong out of the store."""
-        self.quarantine(self.blob(digest))
+        self.quarantine(self.blob(digest), lambda taken: sums_of(taken).sha256 == digest)
         self.forget(digest)
 
     def forget(self, digest: Digest) -> None:
@@ -181,13 +182,23 @@ class Blobs:
         for digest, row in right.items():
             self.index.correct_blob(digest, stat_of(self.blob(digest)), row.xxh3)
 
-    def quarantine(self, path: Path) -> None:
-        """Take a wrong file away from all its names, so that nothing reads it by any of them."""
+    def quarantine(self, path: Path, is_right: Callable[[Path], bool]) -> None:
+        """Take a wrong file away from all its names, so that nothing reads it by any of them.
+
+        Since it was read, another process may have put a right one in its place: that stays.
+        """
         folder = self.root / "corrupt"
+        taken = folder / f".{path.name}.{uuid.uuid4().hex[:8]}"
         with disk.unless_read_only(), suppress(FileNotFoundError):
             disk.make_folder(folder)
-            wrong = path.stat().st_ino
-            disk.rename(path, folder / path.name)
+            disk.rename(path, taken)
+            if is_right(taken):
+                with suppress(FileExistsError):
+                    disk.link(taken, path)
+                disk.unlink(taken)
+                return
+            wrong = taken.stat().st_ino
+            disk.rename(taken, folder / path.name)
             for placed in files_in(self.root / "trees"):
                 if placed.lstat().st_ino == wrong:
                     disk.unlink(placed)

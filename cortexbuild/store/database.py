@@ -6,9 +6,10 @@ SQLite in WAL mode; for a local disk only.
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,13 +35,14 @@ T = TypeVar("T")
 
 
 class Database:
-    """`columns` are how many each table has, `settle` is called when it is opened for writing."""
+    """`schema` makes the tables that are not there; `settle` is called when it is opened for
+    writing."""
 
     def __init__(
-        self, path: Path, schema: str, columns: Mapping[str, int],
-        settle: Callable[[sqlite3.Connection], None], patience: float = PATIENCE,
+        self, path: Path, schema: str, settle: Callable[[sqlite3.Connection], None],
+        patience: float = PATIENCE,
     ) -> None:  # fmt: skip
-        self._path, self._schema, self._columns = path, schema, columns
+        self._path, self._schema = path, schema
         self._settle, self._patience = settle, patience
         self._db: sqlite3.Connection | None = None
         self._writes = True
@@ -80,9 +82,6 @@ class Database:
             self._patiently(lambda: db.execute("pragma journal_mode=wal"))
             db.execute("pragma synchronous=normal")
             self._patiently(lambda: db.executescript(self._schema))
-            for table, count in self._columns.items():
-                if len(db.execute(f"pragma table_info({table})").fetchall()) != count:
-                    raise sqlite3.DatabaseError(f"table {table} is of another form")
             self._settle(db)
         except sqlite3.DatabaseError:
             db.close()
@@ -96,7 +95,8 @@ class Database:
             name = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
             with suppress(sqlite3.DatabaseError):
                 db = sqlite3.connect(name, uri=True, isolation_level=None)
-                db.execute(f"select * from {', '.join(self._columns)} limit 1")
+                for table in re.findall(r"create table if not exists (\w+)", self._schema):
+                    db.execute(f"select * from {table} limit 1")
                 return db
         db = sqlite3.connect(":memory:", isolation_level=None)
         db.executescript(self._schema)

@@ -36,11 +36,10 @@ create table if not exists noted(
 ) without rowid;
 """
 FORMER = {
-    "file": ("looked", "select path, stat, digest, size from file"),
-    "note": ("noted", "select name, value from note"),
+    "file": ("select path, stat, digest, size from file", "looked values(?,?,?,?,?)"),
+    "note": ("select name, value from note", "noted values(?,?,?)"),
 }
 """Tables of before rows had sums: where their rows belong now."""
-COLUMNS = {"blob": 4, "looked": 5, "spec": 1, "noted": 3}
 DAY = 86_400.0
 RACY = 2_000_000_000  # ns: a file younger than this when it was read may change unseen
 
@@ -52,7 +51,7 @@ class BlobRow(NamedTuple):
 
 class Index(Database):
     def __init__(self, path: Path, patience: float = PATIENCE) -> None:
-        super().__init__(path, SCHEMA, COLUMNS, _bring_over, patience)
+        super().__init__(path, SCHEMA, _bring_over, patience)
 
     def blob(self, digest: Digest) -> BlobRow | None:
         for row in self.ask("select stat, xxh3 from blob where digest=?", digest):
@@ -123,12 +122,11 @@ def _bring_over(db: sqlite3.Connection) -> None:
     """What an older cortexbuild has looked up need not be looked up again."""
     tables = {row[0] for row in db.execute("select name from sqlite_master where type='table'")}
     for table in FORMER.keys() & tables:
-        into, rows = FORMER[table]
-        marks = ",".join("?" * COLUMNS[into])
+        rows, into = FORMER[table]
         with suppress(sqlite3.OperationalError), db:  # another process does it now
             db.execute("begin immediate")
             found = [(*row, _sum(*row)) for row in db.execute(rows)]
-            db.executemany(f"insert or ignore into {into} values({marks})", found)
+            db.executemany(f"insert or ignore into {into}", found)
             db.execute(f"drop table {table}")
 
 

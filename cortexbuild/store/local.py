@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
@@ -110,18 +111,14 @@ class LocalStore(Blobs):
         return found if found is not None and found.ingredients == ingredients else None
 
     def read_trace(self, key: StepKey) -> Trace | None:
+        path = self.trace_path(key)
         try:
-            text = self.trace_path(key).read_text()
-            found = trace_from_text(text)
-        except FileNotFoundError:
-            return None
+            return _trace_of(key, path)
         except (ValueError, IntegrityError, IsADirectoryError):
-            self.quarantine(self.trace_path(key))
+            self.quarantine(path, partial(_is_of, key))
             return None
-        if found.key != key:
-            self.quarantine(self.trace_path(key))
+        except OSError:  # there is none, or it cannot be read now: no reason to condemn it
             return None
-        return found
 
     def keep_trace(self, trace: Trace, scratch: Path, *, replace: bool = False) -> Trace:
         """Record what a step made; its files are in. The first record wins, and is given back,
@@ -159,6 +156,21 @@ class LocalStore(Blobs):
     def _remember(self, trace: Trace) -> None:
         spec = {k: trace.ingredients[k] for k in ("schema", "kind", "tool", "format", "params")}
         self.index.keep_spec(spec_digest(spec))
+
+
+def _trace_of(key: StepKey, path: Path) -> Trace:
+    found = trace_from_text(path.read_text())
+    if found.key != key:
+        raise ValueError("a trace of another key")
+    return found
+
+
+def _is_of(key: StepKey, path: Path) -> bool:
+    try:
+        _trace_of(key, path)
+        return True
+    except (OSError, ValueError, IntegrityError):
+        return False
 
 
 def _check_layout(root: Path) -> None:

@@ -29,7 +29,15 @@ class Look(NamedTuple):
 
 def read_again(look: Look) -> tuple[bool, str]:
     """Whether the content is what its name says, and its xxh3. That of the index only spares the
-    slower sum: where it differs, the index may be what is wrong."""
+    slower sum: where it differs, the index may be what is wrong. A file that is gone meanwhile
+    was found wrong by another process."""
+    try:
+        return _read_again(look)
+    except FileNotFoundError:
+        return False, ""
+
+
+def _read_again(look: Look) -> tuple[bool, str]:
     if look.row is not None and look.has_size and xxh3_of(look.path) == look.row.xxh3:
         return True, look.row.xxh3
     sums = sums_of(look.path)

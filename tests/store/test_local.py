@@ -22,9 +22,10 @@ from cortexbuild.store.delivery import StoreDelivery
 from cortexbuild.store.hashing import CHUNK, Sums, sums_of, xxh3_of
 from cortexbuild.store.ingest import copy_summed
 from cortexbuild.store.local import LocalStore
-from cortexbuild.store.looking import stat_of
+from cortexbuild.store.looking import Look, read_again, stat_of
 from cortexbuild.store.scratch import scratch, sweep
 from cortexbuild.store.together import together
+from cortexbuild.store.traces import trace_from_text
 
 INGREDIENTS = {
     "schema": 1,
@@ -312,6 +313,38 @@ def test_what_the_dead_left_is_swept_and_the_living_is_not(store):
     with scratch(store.root) as folder:
         assert sweep(store.root) == 2
         assert folder.exists()
+
+
+def test_what_another_process_has_put_right_meanwhile_stays(store):
+    trace = put(store)
+    (file, *_) = trace.tree.files
+    before = store.blob(file.digest).stat().st_ino
+    store.set_aside(file.digest)  # it was found wrong, and has been made again since
+    assert store.blob(file.digest).stat().st_ino == before
+    assert store.has_tree(trace.tree)
+    path = store.trace_path(trace.key)
+    store.quarantine(path, lambda taken: trace_from_text(taken.read_text()) == trace)
+    assert store.read_trace(trace.key) == trace
+    assert list((store.root / "corrupt").iterdir()) == []
+
+
+def test_a_record_that_cannot_be_read_now_is_not_condemned(store):
+    trace = put(store)
+    path = store.trace_path(trace.key)
+    content = path.read_bytes()
+    path.unlink()
+    path.mkdir()  # as good as a disk that fails: it raises an OSError
+    assert store.read_trace(trace.key) is None
+    path.rmdir()
+    path.write_bytes(content)
+    assert store.read_trace(trace.key) == trace
+
+
+def test_what_another_process_sets_aside_while_it_is_looked_at_is_gone(store):
+    (file, *_) = put(store).tree.files
+    look = Look(file, store.blob(file.digest), "another stat", None)
+    look.path.unlink()
+    assert read_again(look) == (False, "")
 
 
 def test_an_unknown_layout_is_refused_and_left_alone(tmp_path):

@@ -70,6 +70,19 @@ def test_a_collection_takes_from_the_first_store_what_it_takes_from_any(tmp_path
     assert space.steps() == ["m:t/quantize"], "its record stayed, and so did what was measured"
 
 
+def test_what_older_tools_made_stays_and_counts_again_when_they_are_back(space):
+    space.sync()
+    first = kept(space)
+    (space.home / "text-version").write_text("2.0")
+    space.run("lock", "--upgrade-tools")
+    assert space.sync() == ["convert", "quantize", "validate"], "the source is not of a tool"
+    both = kept(space)
+    assert first.items() <= both.items()
+    (space.home / "text-version").write_text("1.0")
+    space.run("lock", "--upgrade-tools")
+    assert space.sync() == [] and kept(space) == both
+
+
 def test_a_layout_that_cannot_be_read_is_no_reason_to_give_a_store_up(space):
     space.sync()
     (space.store / "store.json").write_text("")

@@ -51,8 +51,11 @@ def verify_store(args: argparse.Namespace) -> int:
     return 0
 
 
-def _sum_of(store: LocalStore, digest: Digest) -> Digest:
-    return sums_of(store.blob(digest)).sha256
+def _sum_of(store: LocalStore, digest: Digest) -> Digest | None:
+    try:
+        return sums_of(store.blob(digest)).sha256
+    except FileNotFoundError:
+        return None
 
 
 def _rebuild(args: argparse.Namespace) -> int:
