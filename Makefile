@@ -1,7 +1,7 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 .PHONY: help demo test browser nginx editor check lint type arch fmt formats quality bench \
   remotes hashing restore gguf first_token streaming scale bench-dag explore mutate audit wheel \
-  docs reference pictures survive endure clean
+  docs reference pictures survive endure fuzz clean
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -10,6 +10,7 @@ export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF -DMTMD_BUILD=OFF -DLLAMA_BUILD_TOOLS=OFF 
   -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_TESTS=OFF \
   -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF
 export CMAKE_BUILD_PARALLEL_LEVEL ?= 2
+MINUTES ?= 60
 BIN := .venv/bin
 READY := .venv/.ready
 
@@ -97,6 +98,9 @@ explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 survive: $(READY)  ## every fault at every write of whole stories, and how many there were
 	CORTEX_SURVIVE=100 $(BIN)/pytest -q -n 2 -rP tests/survival/test_every_write.py
+fuzz: $(READY)   ## look for bytes that break a reader, MINUTES=60 of them; docs/internals/hostile-input.md
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
+	$(BIN)/python tests/hostile/fuzz.py --minutes $(MINUTES)
 mutate: $(READY)  ## break the code on purpose and see that a test notices
 	$(BIN)/python tests/mutate.py
 audit: .audit/bin/pip-audit  ## known holes in what we depend on, but for those in audit-ignored.txt

@@ -314,7 +314,7 @@ SABOTAGES = (
     Sabotage("a YAML truth that is none is a bug", "cortexbuild/cli/yamlfile.py", "OverflowError, LookupError, AttributeError)", "OverflowError, AttributeError)", "tests/hostile/test_readers.py"),
     Sabotage("YAML's tags have no meaning and no error", "cortexbuild/cli/yamlfile.py", "and node.tag not in COLLECTIONS:", "and False:", "tests/hostile/test_readers.py"),
     Sabotage("messages are as long as what is wrong", "cortexbuild/errors.py", "return text if len(text) <= 200 else", "return text if True else", "tests/hostile/test_readers.py"),
-    Sabotage("a message moves the cursor", "cortexbuild/errors.py", "super().__init__(plain(message))", "super().__init__(message)", "tests/hostile"),
+    Sabotage("a message moves the cursor", "cortexbuild/errors.py", "super().__init__(plain(message))", "super().__init__(message)", "tests/hostile/test_names.py"),
     Sabotage("a lock nests without end", "cortexbuild/core/lockfile.py", "    except RecursionError as error:", "    except MemoryError as error:", "tests/hostile/test_readers.py"),
     Sabotage("a lock's facts cannot be hashed", "cortexbuild/core/lockfile.py", "    canonical(facts)  #", "    #", "tests/hostile/test_readers.py"),
     Sabotage("a lock has half letters", "cortexbuild/core/lockfile.py", 'if "\\\\ud" in text.lower():', "if False:", "tests/hostile/test_readers.py"),

@@ -146,7 +146,8 @@ def _scaling(rope: Mapping[str, Any]) -> Iterator[tuple[str, int | float | str]]
         return
     others = ("attention_factor", "mscale", "mscale_all_dim", "extrapolation_factor")
     if kind not in ("linear", "yarn") or any(rope.get(name) is not None for name in others):
-        raise ToolError(f"rope scaling of type {shown(str(kind))} is not supported", hint=_CONVERT)
+        what = f"rope scaling of type {shown(str(kind))}"
+        raise ToolError(f"{what} is not supported here", hint=_CONVERT)
     yield "rope.scaling.type", kind
     yield "rope.scaling.factor", float(rope["factor"])
     if kind == "yarn":

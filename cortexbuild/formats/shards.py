@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, brief
 from . import safetensors
 from .files import Weights, shard_of
 from .foreign import refuse, shown
@@ -95,7 +95,7 @@ def _weight_map(files: Files, index: str | None) -> Mapping[str, str] | None:
 def _check_index(listed: Mapping[str, str] | None, weights: Weights, files: Files) -> None:
     for path in sorted(set(listed.values())) if listed else ():
         if path not in files.sizes:
-            raise _missing(shown(PurePosixPath(path).name), f"{weights.index} lists it")
+            raise _missing(brief(PurePosixPath(path).name), f"{weights.index} lists it")
         if path not in weights.files:
             what = f"lists {shown(path)}, which is not one of the model's files"
             raise refuse(str(weights.index), what, hint="remove the index or the file left over")
@@ -108,7 +108,7 @@ def _compare(
         return ()
     for name, path in listed.items():
         if places.get(name) != path:
-            raise refuse(str(index), f"says that {shown(name)} is in {shown(path)}, and it is not")
+            raise refuse(str(index), f"says that {shown(name)} is in {brief(path)}, and it is not")
     extra = len(places) - len(listed)
     return (f"{extra} tensors are not in {index}",) if extra else ()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from ..core.publickey import BYTES, KEY_NAME, split_key
 from ..errors import UsageError
 from ..store import drafts
+from ..store.system import system
 from .signing import SigningKey
 
 VARIABLE = "CORTEX_SIGNING_KEY"
@@ -45,7 +46,8 @@ def new_key(folder: Path, name: str) -> SigningKey:
         ) from None
     with os.fdopen(handle, "w") as file:
         file.write(secret_text(key) + "\n")
-        disk.fsync(file)
+        file.flush()
+        system().fsync(file.fileno())
     return key
 
 

@@ -39,7 +39,8 @@ VARIABLES = {
     "[a cache in a bucket](../guides/share-a-cache-with-s3.md)",
     "`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`, `SSL_CERT_FILE`": "as usual, for remotes too",
     "`PIP_…`": "pip's own, for the index that llama.cpp's converter comes from",
-    "`OLLAMA_MODELS`": "where Ollama keeps its models, to adopt from and to export to; `init` and `import` look there too",
+    "`OLLAMA_MODELS`": "where Ollama keeps its models, to adopt from and to export to; "
+    "`init` and `import` look there too",
     "`NO_COLOR`": "no colours",
     "`TERM`, `CI`": "`TERM=dumb`, or any `CI`: no live lines, but one for each step that ended",
 }

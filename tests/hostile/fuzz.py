@@ -1,8 +1,8 @@
 """Look for bytes that a reader does not bear: `make fuzz`, or `fuzz.py READER… --minutes 5`.
 
 With atheris (`pip install 'cortexbuild[fuzz]'`, libFuzzer for Python) what covers new code is gone
-on with. Each defect is kept once, by the place where it was raised, as a file of FOUND; the corpus
-of CI is what is left of the others when those that cover nothing new are taken away (`--keep`).
+on with. Each defect is kept once, by the place where it was raised, in `.fuzz/found`. `--keep` adds
+to the corpus that CI replays what of the rest reaches code that nothing there does.
 """
 
 from __future__ import annotations
@@ -15,8 +15,11 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 KEPT = Path(__file__).parent / "corpus"
@@ -25,12 +28,14 @@ LONGEST = 65536
 SECONDS, MEMORY = 10, 1024
 """What one example of up to LONGEST bytes may take; memory in MB, of the whole process."""
 
+LONGEST_KEPT, MOST_KEPT = 8192, 80
+"""Bytes of an example that CI replays, and how many of them a reader has."""
+
 
 def run(name: str, seconds: int) -> None:
     """In a process of its own: libFuzzer ends it."""
     import atheris
 
-    sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
     with atheris.instrument_imports(include=["cortexbuild", "zipfile", "tarfile"]):
         from hostile.readers import try_on
     from hostile.mutations import mutate
@@ -98,6 +103,50 @@ def fuzz(names: list[str], minutes: float) -> int:
     return int(any((WORK / "found").glob("*/*")))
 
 
+def keep_corpus(name: str) -> None:
+    """Add to KEPT the smallest examples that go another way through our code."""
+    from hostile.readers import try_on
+
+    folder, seen = KEPT / name, set[tuple[str, int, int]]()
+    folder.mkdir(parents=True, exist_ok=True)
+    had = {path.name for path in folder.iterdir()}
+    found = {path.name: path for path in (WORK / "corpus" / name).glob("*")}
+    found = {name: path for name, path in found.items() if path.stat().st_size <= LONGEST_KEPT}
+    smallest = sorted(found.values(), key=lambda path: (path.stat().st_size, path.name))
+    for path in (*sorted(folder.iterdir()), *smallest):
+        data = path.read_bytes()
+        ways = _ways(lambda data=data: try_on(name, data))
+        if not ways <= seen and len(had) < MOST_KEPT:
+            had.add(path.name)
+            (folder / sha256(data).hexdigest()[:16]).write_bytes(data)
+        seen |= ways
+
+
+def _ways(work: Callable[[], object]) -> set[tuple[str, int, int]]:
+    """From which line to which, in our own modules."""
+    ways: set[tuple[str, int, int]] = set()
+
+    def enter(frame: FrameType, _event: str, _argument: object) -> Any:
+        file, before = frame.f_code.co_filename, frame.f_lineno
+        if "cortexbuild/" not in file:
+            return None
+
+        def step(frame: FrameType, _event: str, _argument: object) -> Any:
+            nonlocal before
+            ways.add((file, before, frame.f_lineno))
+            before = frame.f_lineno
+            return step
+
+        return step
+
+    sys.settrace(enter)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return ways
+
+
 def _count_file() -> Path:
     WORK.mkdir(parents=True, exist_ok=True)
     return WORK / "counts.json"
@@ -105,15 +154,22 @@ def _count_file() -> Path:
 
 def main() -> int:
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT)]
-    from hostile.readers import READERS
-
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*READERS, []], metavar="READER")
+    parser.add_argument("names", nargs="*", metavar="READER")
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--keep", action="store_true", help="only see what is worth keeping")
     parser.add_argument("--in", type=int, dest="inside", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.inside:
         run(args.names[0], args.inside)
+    from hostile.readers import READERS  # not above: what is imported before atheris tells nothing
+
+    if unknown := set(args.names) - set(READERS):
+        parser.error(f"no reader {', '.join(sorted(unknown))}; there are {', '.join(READERS)}")
+    if args.keep:
+        for name in args.names or READERS:
+            keep_corpus(name)
+        return 0
     return fuzz(args.names or list(READERS), args.minutes)
 
 

@@ -15,12 +15,26 @@ from formats.checkpoints import Field, gguf_bytes
 from hostile.readers import PARTS, small_adapter, small_model
 from remotes.results import KEY, TRUSTED, built
 
+from cortexbuild.core.digest import Digest, File, Tree
+from cortexbuild.core.lock import Lock, Output, Pinned, Settled
+from cortexbuild.core.lockfile import lock_to_text
+from cortexbuild.core.step import StepKey, ToolId
 from cortexbuild.remotes.bundle import export
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.traces import trace_to_text
 
 ROOT = Path(__file__).parent.parent.parent
-MODEL = ROOT / "examples" / "models" / "stdlib-llama-6m"
+CONFIG = {
+    "architectures": ["LlamaForCausalLM"], "attention_bias": False, "bos_token_id": 1,
+    "dtype": "bfloat16", "eos_token_id": 2, "head_dim": 64, "hidden_act": "silu", "hidden_size": 256,
+    "intermediate_size": 768, "max_position_embeddings": 1024, "mlp_bias": False,
+    "model_type": "llama", "num_attention_heads": 4, "num_hidden_layers": 6,
+    "num_key_value_heads": 2, "pad_token_id": None, "rms_norm_eps": 1e-05,
+    "rope_parameters": {"rope_theta": 10000.0, "rope_type": "default"},
+    "tie_word_embeddings": True, "vocab_size": 4096,
+}  # fmt: skip
+BOS = {"SpecialToken": {"id": "<s>", "type_id": 0}}
+TEXT = {"Sequence": {"id": "A", "type_id": 0}}
 F32, TEXTS, ARRAY, UINT, STRING, FLOAT = 0, 8, 9, 4, 8, 6
 
 
@@ -29,7 +43,7 @@ def _json(value: object) -> bytes:
 
 
 def _config(**more: object) -> bytes:
-    return _json({**json.loads((MODEL / "config.json").read_text()), **more})
+    return _json({**CONFIG, **more})
 
 
 def safetensors() -> Iterator[bytes]:
@@ -124,7 +138,7 @@ def beside() -> Iterator[bytes]:
                    "weight_map": {"model.embed_tokens.weight": "model.safetensors"}})  # fmt: skip
     adapter = _json({"base_model_name_or_path": "org/base", "r": 8, "peft_type": "LORA"})
     marker = b"LoRA fine-tuned version of org/base\n"
-    tokenizer = (MODEL / "tokenizer_config.json").read_bytes()
+    tokenizer = _json({"bos_token": "<s>", "model_max_length": 1024, "unk_token": "<unk>"})
     quantized = _json({"bits": 4, "group_size": 128, "desc_act": False})
     yield PARTS.join([_config(), tokenizer, card, quantized, index, adapter, marker])
     yield PARTS.join([_json({"model_type": "gpt2", "n_embd": 8}), b"{}", card])
@@ -138,16 +152,17 @@ def adapter() -> Iterator[bytes]:
 
 
 def tokenizer() -> Iterator[bytes]:
-    whole = json.loads((MODEL / "tokenizer.json").read_text())
-    whole["model"] |= {"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
-    whole["added_tokens"] = whole["added_tokens"][:1]
-    for added in whole["added_tokens"]:
-        added["id"] = 3
-    yield _json(whole)
+    vocabulary = {"a": 0, "b": 1, "ab": 2}
+    yield _json({
+        "added_tokens": [{"id": 3, "content": "<unk>", "rstrip": False, "special": True}],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Metaspace", "prepend_scheme": "first", "split": False},
+        "post_processor": {"type": "TemplateProcessing", "single": [BOS, TEXT]},
+        "model": {"type": "BPE", "byte_fallback": True, "vocab": vocabulary, "merges": [["a", "b"]]},
+    })  # fmt: skip
     level = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
-    around = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}},
-                                                       {"Sequence": {"id": "A"}}]}  # fmt: skip
-    yield _json({"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+    around = {"type": "TemplateProcessing", "single": [BOS, TEXT]}
+    yield _json({"model": {"type": "BPE", "vocab": vocabulary, "merges": ["a b"]},
                  "pre_tokenizer": level, "normalizer": {"type": "NFC"}, "post_processor": around,
                  "added_tokens": [{"id": 3, "content": "<s>", "special": True}]})  # fmt: skip
 
@@ -185,11 +200,18 @@ def recipe() -> Iterator[bytes]:
 
 
 def lock() -> Iterator[bytes]:
-    yield (ROOT / "cortex.lock").read_bytes()
-    value = json.loads((ROOT / "cortex.lock").read_text())
-    value["outputs"] = {"m:t": {"key": "0" * 64, "tree": "1" * 64}}
-    value["settled"] = {"m:t": {"ladder": "2" * 64, "recipe": "q4", "tried": {"q2": "max_kl"}}}
-    yield _json(value)
+    files = (
+        File("config.json", Digest("1" * 64), 2),
+        File("model.safetensors", Digest("2" * 64), 9),
+    )
+    facts = {"format": "safetensors", "method": None, "parameters": 5, "licence": "apache-2.0"}
+    sources = {"hf:a/b@main": Pinned("hf:a/b@main", Tree.of(files), facts, "c" * 40),
+               "path:text": Pinned("path:text", Tree.of(files[:1]), {"format": "unknown"})}  # fmt: skip
+    tools = {"mlx": ToolId("mlx", 2, {"mlx": "0.32.4"})}
+    yield lock_to_text(Lock(sources, tools)).encode()
+    outputs = {"m:t": Output(StepKey("3" * 64), Digest("4" * 64))}
+    settled = {"m:t": Settled(Digest("5" * 64), "q4", {"q2": "max_kl"})}
+    yield lock_to_text(Lock(sources, tools, outputs, settled)).encode()
 
 
 def record() -> Iterator[bytes]:
