@@ -206,7 +206,7 @@ def test_recipes_are_listed_with_a_line_each_the_project_s_own_first(space):
 def test_a_failed_step_shows_the_last_lines_of_its_log(space):
     space.manifest(t={"fail": "raise"})
     said = space.run("sync", code=1).stderr
-    assert "  | ValueError: no scissors" in said and "  log:  " in said
+    assert "  | ValueError: no scissors" in said and "  all of it: cortexbuild log " in said
 
 
 def test_progress_may_be_a_line_of_json_for_each_event(space):
