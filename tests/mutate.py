@@ -257,7 +257,6 @@ SABOTAGES = (
     Sabotage("a run whose folder others took away fails", "cortexbuild/cli/wire.py", "    with suppress(OSError):  # it is not empty", "    if not any(run.iterdir()):  # it is not empty", "tests/cli/test_runs.py"),
     Sabotage("two that clear old runs away stand in each other's way", "cortexbuild/cli/wire.py", "        remove(old)  # as", "        old.rmdir()  # as", "tests/cli/test_runs.py"),
     store("a record that cannot be read now is condemned", "local", "        except OSError:  # there", "        except FileNotFoundError:  # there"),
-    store("long use of files that stay damaged", "blobs", "                    self.set_aside(look.file.digest)", "                    pass", "tests/endurance"),
     store("what was put right meanwhile is set aside", "blobs", "        if is_right(taken):", "        if False:"),
     store("what was set aside meanwhile ends a command as a bug", "looking", "    except FileNotFoundError:", "    except ZeroDivisionError:"),
     store("an unknown layout is used", "local", "    if layout != LAYOUT:", "    if False:"),

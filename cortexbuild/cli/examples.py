@@ -85,6 +85,25 @@ EXAMPLES = {
         ("cortexbuild bundle export -o set.tar.zst", "all that is built, and what it stands on"),
     ),
     "bundle import": (("cortexbuild bundle import set.tar.zst", "then `sync --offline`"),),
+    "add": (
+        ("cortexbuild add hf:org/name", "in what suits it and this machine"),
+        ("cortexbuild add path:models/base --as chat --target mlx-4bit mlx-8bit", "a folder"),
+        ("cortexbuild add chat:gguf-q4_k_m", "one more target of a model"),
+    ),
+    "remove": (("cortexbuild remove chat:mlx-8bit", "a target, or without it the model"),),
+    "import": (("cortexbuild import Modelfile", "or model.yaml, a compose file, a Kitfile, …"),),
+    "outdated": (("cortexbuild outdated", "which branches, tags and tools have moved on?"),),
+    "watch": (("cortexbuild watch 'chat:*'", "build again what changes, until Ctrl-C"),),
+    "doctor": (("cortexbuild doctor", "what is wrong here, and what puts it right?"),),
+    "export": (
+        ("cortexbuild export chat:gguf-q4_k_m --to ollama", "by links where the disk has them"),
+        ("cortexbuild export chat:mlx-4bit --to lmstudio", "to LM Studio's folder"),
+    ),
+    "push-to-hub": (
+        ("cortexbuild push-to-hub chat:mlx-4bit org/chat-4bit --private", "with a model card"),
+    ),
+    "serve": (("cortexbuild serve chat:mlx-4bit --port 8080", "OpenAI's API, on this machine"),),
+    "completion": (('eval "$(cortexbuild completion bash)"', "in ~/.bashrc"),),
 }
 """A command line and what it is for, by the name of its command."""
 

@@ -135,7 +135,7 @@ class World:
 
     def check_neighbours(self) -> None:
         """What is not ours is as it was, and nothing came to stand beside it."""
-        assert dict(self._neighbours()) == self._strange
+        assert dict(self._neighbours()) == self._strange, "what is not ours has changed"
         expected = {"home", "away", "shared", "a", "b", "c"}
         assert {path.name for path in self.base.iterdir()} - expected <= {"bundle.tar"}
         for project in self.projects.values():
