@@ -7,16 +7,22 @@ that computes has none, and cannot print, keep or send what it was never given.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 Reach: TypeAlias = Literal["machine", "index", "network"]
 """What a process is for: it stays on this machine, asks how pip is set up, or uses the network."""
 
 Process: TypeAlias = subprocess.Popen[bytes]
+Late = subprocess.TimeoutExpired
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 PERSON = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "TZ", "CORTEX_HOME")
 PROGRAMS = ("PATH", "VIRTUAL_ENV", "PYTHONPATH", "CC", "CXX", "SDKROOT")
@@ -103,3 +109,29 @@ def ask(argv: Sequence[str], reach: Reach = "machine") -> tuple[int, str]:
         check=False,
     )  # fmt: skip
     return done.returncode, done.stdout
+
+
+def tell(argv: Sequence[str], said: str, patience: float) -> subprocess.CompletedProcess[str]:
+    """What a program makes of a text on its stdin. Raises Late when it takes longer than that many
+    seconds, and OSError when there is no such program."""
+    return subprocess.run(
+        argv, input=said, env=environment("machine"), capture_output=True, text=True,
+        timeout=patience, check=False,
+    )  # fmt: skip
+
+
+def serve(argv: Sequence[str], told: Mapping[str, str], said: Path | None) -> Process:
+    """A program that answers clients until it is ended, or we are. It is `told` some more, and what
+    it says goes to a file, or where ours goes."""
+    with said.open("wb") if said else nullcontext() as log:
+        return subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, env=environment("machine") | told,
+            stdout=log, stderr=log,
+            start_new_session=True,  # an interrupt of the terminal is for us
+            preexec_fn=_die_with_parent,
+        )  # fmt: skip
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

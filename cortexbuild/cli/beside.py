@@ -25,7 +25,10 @@ def read_lock(root: Path) -> Lock | None:
     path = root / LOCK
     try:
         if path.stat().st_size > MOST or not path.is_file():
-            raise LockError(f"{LOCK} is not a lock of cortexbuild: {path.stat().st_size} bytes")
+            raise LockError(
+                f"{LOCK} is not a lock of cortexbuild: {path.stat().st_size} bytes",
+                hint="take it from git again, or remove it and run `cortexbuild lock`",
+            )
         text = path.read_text()
     except FileNotFoundError:
         return None

@@ -9,6 +9,9 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..errors import plain
+from ..redaction import redacted
+from ..store import disk
 from ..version import VERSION
 from . import home
 
@@ -37,9 +40,9 @@ def report(error: Exception, words: Sequence[str]) -> str:
 
 def _keep(text: str) -> Path:
     folder = Path(home.home(), "build", "bugs")
-    folder.mkdir(parents=True, exist_ok=True)
+    disk.make_folder(folder)
     for old in sorted(folder.iterdir())[: -KEPT + 1]:
-        old.unlink()
+        disk.unlink(old)
     path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    disk.write_text(path, redacted(plain(text)))
     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ..app.project import Project
 from ..core.lock import Pinned
 from ..core.manifest import Manifest
 from ..errors import UsageError
+from ..store import disk, drafts
 from . import wire
 from .beside import write_lock
 from .yamlfile import parse_yaml
@@ -39,20 +39,12 @@ def keep_draft(
         raise UsageError(
             f"{manifest} was changed while this command ran", hint="run the same command again"
         )
-    _replace(place, draft)
+    drafts.replace(place, draft)
     try:
         then()
     except BaseException:
         if before is None:
-            place.unlink()
+            disk.unlink(place)
         else:
-            _replace(place, before)
+            drafts.replace(place, before)
         raise
-
-
-def _replace(place: Path, content: bytes) -> None:
-    draft = place.with_name(f".{place.name}.{os.getpid()}")
-    draft.write_bytes(content)
-    if place.exists():
-        draft.chmod(place.stat().st_mode & 0o7777)
-    draft.replace(place)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import http.client
 import importlib.util
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,14 +16,11 @@ from pathlib import Path
 
 from ..core.ports import Server
 from ..errors import ToolError, UsageError
+from ..processes import Late, Process, serve
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 PATIENCE = 5.0
 """Seconds for a server to end by itself."""
 _SHOWN = 15
-
-_NOT_FOR_IT = ("HOST", "PORT", "CONFIG_FILE")
-"""llama_cpp.server would believe these before what it is told: an address open to all, say."""
 
 
 def find_port(host: str, port: int) -> int:
@@ -58,40 +52,35 @@ def check_installed(server: Server) -> None:
 
 
 @contextmanager
-def running(
-    server: Server, more: Sequence[str], *, loud: bool
-) -> Iterator[subprocess.Popen[bytes]]:
+def running(server: Server, more: Sequence[str], *, loud: bool) -> Iterator[Process]:
     """The server, until the block ends. It uses no network but for its clients, and sees no models
-    but this one. What it says is shown if it is `loud`, and else when it fails."""
+    but this one; nor HOST and PORT, which llama_cpp.server would believe before its arguments.
+    What it says is shown if it is `loud`, and else when it fails."""
     with tempfile.TemporaryDirectory(prefix="cortexbuild-serve-") as scratch:
         said = Path(scratch, "said")
-        environment = {name: text for name, text in os.environ.items() if name not in _NOT_FOR_IT}
-        environment |= {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": scratch, "PYTHONWARNINGS": "ignore"}
-        with said.open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", server.module, *server.arguments, *more],
-                stdin=subprocess.DEVNULL, env=environment,
-                stdout=None if loud else log, stderr=None if loud else log,
-                start_new_session=True,  # an interrupt of the terminal is for us
-                preexec_fn=_die_with_parent,
-            )  # fmt: skip
+        told = {"HF_HUB_CACHE": scratch, "PYTHONWARNINGS": "ignore"}
+        argv = [sys.executable, "-P", "-m", server.module, *server.arguments, *more]
+        child = serve(argv, told, None if loud else said)
         try:
             yield child
         except ToolError as error:
             lines = said.read_text(errors="replace").splitlines()[-_SHOWN:]
-            if lines and not error.hint:
+            if lines:
                 error.hint = "it said:\n  " + "\n  ".join(lines)
             raise
         finally:
             _end(child)
 
 
-def wait_until_ready(child: subprocess.Popen[bytes], host: str, port: int, model: str) -> None:
+def wait_until_ready(child: Process, host: str, port: int, model: str) -> None:
     """Ask for one token until one comes: then the model is loaded, and its kernels are made."""
     body = {"model": model, "prompt": "a", "max_tokens": 1}
     while not _answers(host, port, body):
         if (code := child.poll()) is not None:
-            raise ToolError(f"the server ended with {code} before it was ready")
+            raise ToolError(
+                f"the server ended with {code} before it was ready",
+                hint="`-v` shows all that it said",
+            )
         time.sleep(0.1)
 
 
@@ -107,20 +96,18 @@ def _answers(host: str, port: int, body: Mapping[str, object]) -> bool:
     finally:
         connection.close()
     if answer.status != 200:
-        raise ToolError(f"the server answers with {answer.status}: {text[:200].decode('latin-1')}")
+        raise ToolError(
+            f"the server answers with {answer.status}: {text[:200].decode('latin-1')}",
+            hint="`-v` shows what it says",
+        )
     return True
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _end(child: Process) -> None:
     if child.poll() is None:
         child.send_signal(signal.SIGTERM)
     try:
         child.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
+    except Late:
         child.kill()
         child.wait()
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

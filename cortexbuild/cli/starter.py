@@ -11,6 +11,7 @@ from ..core.ports import Toolbox
 from ..errors import CortexError
 from ..formats.detection import detect
 from ..sources._found import Found
+from ..store.drafts import replace_text
 from . import words
 from .adding import entry_of, path_from, recipe_for
 from .hardware import Hardware
@@ -106,5 +107,6 @@ def ignore(root: Path, line: str) -> Path | None:
     before = file.read_text() if file.exists() else ""
     if line in before.split():
         return None
-    file.write_text(before + ("" if before.endswith("\n") or not before else "\n") + f"{line}\n")
+    end = "" if before.endswith("\n") or not before else "\n"
+    replace_text(file, f"{before}{end}{line}\n")
     return file

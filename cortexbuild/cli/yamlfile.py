@@ -90,7 +90,9 @@ def _check_depth(content: bytes, name: str) -> None:
             if depth > MOST_DEPTH:
                 line, column = _mark(event)
                 raise ManifestError(
-                    f"nested deeper than {MOST_DEPTH}", where=f"{name}:{line}:{column}"
+                    f"nested deeper than {MOST_DEPTH}",
+                    where=f"{name}:{line}:{column}",
+                    hint="see whether it is the right file: nothing in it needs so much",
                 )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1

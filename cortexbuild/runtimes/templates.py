@@ -6,14 +6,13 @@ The one place where templates of models are rendered, whatever format they came 
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ToolError, brief
+from ..processes import Late, tell
 from .rendering import MOST_SECONDS
 
 LONGEST = 1 << 18
@@ -23,7 +22,6 @@ PATIENCE = 120.0
 """Seconds on the clock: a busy machine is no reason to give up on a template."""
 
 _PROGRAM = Path(__file__).with_name("rendering.py")
-_PASSED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
 def render(template: str, message: str, tokens: Mapping[str, str]) -> str:
@@ -36,12 +34,8 @@ def render(template: str, message: str, tokens: Mapping[str, str]) -> str:
         raise _unusable(f"it has {len(template)} characters, and at most {LONGEST} are allowed")
     asked = json.dumps({"template": template, "message": message, "tokens": dict(tokens)})
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", str(_PROGRAM)], input=asked, capture_output=True,
-            text=True, timeout=PATIENCE,
-            env={name: os.environ[name] for name in _PASSED if name in os.environ},
-        )  # fmt: skip
-    except subprocess.TimeoutExpired as error:
+        done = tell([sys.executable, "-P", str(_PROGRAM)], asked, PATIENCE)
+    except Late as error:
         raise _unusable(f"it did not end in {PATIENCE:.0f} seconds") from error
     if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
         raise _unusable(f"it did not end in {MOST_SECONDS} seconds of computing")
@@ -52,7 +46,10 @@ def render(template: str, message: str, tokens: Mapping[str, str]) -> str:
         raise _unusable(said)
     answer = json.loads(done.stdout)
     if "why" in answer:
-        raise ToolError(f"the model's chat template refuses this: {brief(answer['why'])}")
+        raise ToolError(
+            f"the model's chat template refuses this: {brief(answer['why'])}",
+            hint="leave `--chat` out, or write the prompt as the template asks for",
+        )
     return str(answer["text"])
 
 

@@ -73,7 +73,9 @@ class _Watched:
     def write(self, chunk: bytes) -> int:
         if self._stream.tell() + len(chunk) > self._file.size:
             raise IntegrityError(
-                f"`{self._file.path}`: more comes than the {self._file.size} bytes that were pinned"
+                f"`{self._file.path}`: more comes than the {self._file.size} bytes that were "
+                "pinned",
+                hint="it was changed there; `cortexbuild lock --upgrade` pins it anew",
             )
         self._delivery.moved(len(chunk))
         return self._stream.write(chunk)

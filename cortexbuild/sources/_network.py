@@ -96,7 +96,10 @@ def content_of(url: str, headers: Mapping[str, str], most: int) -> tuple[int, by
         for piece in answer.iter_raw():
             content += piece
             if len(content) > most:
-                raise RemoteError(f"{url}: more comes than the {most} bytes asked for")
+                raise RemoteError(
+                    f"{url}: more comes than the {most} bytes asked for",
+                    hint="the server, or a proxy before it, answers something else; try again",
+                )
     return answer.status_code, bytes(content)
 
 

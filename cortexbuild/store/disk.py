@@ -207,7 +207,11 @@ def make_passing_folder(path: Path) -> None:
 
 
 def make_read_only(path: Path) -> None:
-    system().chmod(path, 0o444)
+    set_mode(path, 0o444)
+
+
+def set_mode(path: Path, mode: int) -> None:
+    system().chmod(path, mode)
 
 
 def remove(path: Path) -> None:

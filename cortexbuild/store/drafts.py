@@ -36,12 +36,19 @@ def write_once(path: Path, text: str, draft: Path, *, replace: bool = False) -> 
 
 def replace_text(path: Path, text: str) -> None:
     """Put a new whole text in the place of an old one; after a loss of power it is one of both."""
+    replace(path, text.encode(errors="surrogateescape"))
+
+
+def replace(path: Path, content: bytes) -> None:
+    """The same for bytes. Who may read and write it stays as it was."""
     disk.make_folder(path.parent)
     draft = draft_of(path)
     try:
         with disk.writing(draft) as file:
-            disk.write(file, text.encode(errors="surrogateescape"))
+            disk.write(file, content)
             disk.fsync(file)
+        if path.exists():
+            disk.set_mode(draft, path.stat().st_mode & 0o7777)
         disk.rename(draft, path)
     finally:
         disk.unlink(draft)

@@ -17,7 +17,9 @@ ELSEWHERE = {
     "remotes/keys.py": "a person's keys, made once by `keys new`",
     "remotes/archive.py": "a bundle, where a person wants it",
     "remotes/bundle.py": "a bundle, where a person wants it",
-    "cli/commands/starting.py": "a first cortex.yaml, by `init`",
+    "cli/doctor/engines.py": "a line to try the compiler with, in a folder of its own",
+    "cli/doctor/home.py": "tries what the disk can do, in a folder of its own",
+    "cli/doctor/sharing.py": "something to try a remote with, in a folder of its own",
     "cli/commands/reporting.py": "a page, where a person wants it",
 }
 OF_OS = {

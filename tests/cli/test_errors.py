@@ -26,6 +26,7 @@ PARTS = {
     "exec": "Where steps run",
     "store": "The store",
     "remotes": "Shared caches",
+    "exports": "Other programs' folders, and the Hub",
 }
 HEAD = """\
 # Errors

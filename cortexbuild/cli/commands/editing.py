@@ -50,7 +50,10 @@ def _add(args: argparse.Namespace) -> int:
     model, colon, recipe = args.source.partition(":")
     if colon and model in manifest.models:
         if args.name or args.revision or args.target:
-            raise UsageError("`--as`, `--target` and `--revision` are of a source, not of a target")
+            raise UsageError(
+                "`--as`, `--target` and `--revision` are of a source, not of a target",
+                hint="give a source, such as `hf:org/name`; or leave them out",
+            )
         return _add_target(args, before, manifest, model, recipe)
     if colon and "/" not in recipe and model not in source_schemes():
         raise UsageError(f"no model `{model}`, and no source of that name", hint=_models(manifest))
@@ -81,7 +84,10 @@ def _add_target(
     name, at = str(args.manifest), ("models", model, "targets")
     if recipe in manifest.models[model].targets:
         place = manifest.place(*at, recipe)
-        raise UsageError(f"{place}: there is a target `{model}:{recipe}` already")
+        raise UsageError(
+            f"{place}: there is a target `{model}:{recipe}` already",
+            hint="`cortexbuild list` shows what there is",
+        )
     if isinstance(manifest.text.data["models"][model]["targets"], list):
         draft = add_item(before, name, at, recipe)
     else:

@@ -103,7 +103,10 @@ def _push(args: argparse.Namespace) -> int:
         print_rows([(f"  {path}", words.size(size)) for path, size in rows])
         return 0
     if is_offline():
-        raise RemoteError("`push-to-hub` needs the network, and it is not to be used")
+        raise RemoteError(
+            "`push-to-hub` needs the network, and it is not to be used",
+            hint="leave `--offline` out, and CORTEX_OFFLINE unset; `--dry-run` needs no network",
+        )
     store = wire.store_of(project)
     pushed = push(store, package, args.repo, args.revision, private=args.private)
     if args.json:

@@ -42,7 +42,10 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _report(args: argparse.Namespace) -> int:
     if args.timestamp and not args.sbom:
-        raise UsageError("`--timestamp` is for `--sbom`: a report always says when")
+        raise UsageError(
+            "`--timestamp` is for `--sbom`: a report always says when",
+            hint="leave it out, or give `--sbom` too",
+        )
     project = open_project(args)
     names = project.plan.select(args.targets)
     at = datetime.now(UTC).isoformat(timespec="seconds")

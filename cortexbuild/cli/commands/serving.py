@@ -31,7 +31,10 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _serve(args: argparse.Namespace) -> int:
     if not 0 <= args.port < 1 << 16:
-        raise UsageError(f"--port must be between 0 and 65535, not {args.port}")
+        raise UsageError(
+            f"--port must be between 0 and 65535, not {args.port}",
+            hint="leave it out, and a free one is taken",
+        )
     project = open_project(args)
     built = find_built(project, args.target)
     runtime = project.find_runtime(built.format)
@@ -59,7 +62,7 @@ def _serve(args: argparse.Namespace) -> int:
             print(f"{built.target} is served at {url} as `{server.model}`; Ctrl-C ends it")
         sys.stdout.flush()
         code = child.wait()
-        raise ToolError(f"the server ended with {code}")
+        raise ToolError(f"the server ended with {code}", hint="`-v` shows what it says")
 
 
 def _warn(text: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from ...core.lock import Lock
 from ...errors import ToolError
+from ...processes import Late, tell
 from ...tools import every_tool
 from .finding import Finding, Ground, error, ok, warning
 
@@ -98,11 +98,11 @@ def of_compiler(name: str) -> Finding:
         source.write_text(LINE)
         argv = [name, "-O1", "-shared", "-fPIC", str(source), "-o", str(source.with_suffix(".so"))]
         try:
-            done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60)
+            done = tell(argv, "", 60.0)
             said = done.stderr.strip().partition("\n")[0] if done.returncode else ""
         except FileNotFoundError:
             said = "it is not installed"
-        except (OSError, subprocess.TimeoutExpired) as reason:
+        except (OSError, Late) as reason:
             said = str(reason)
     if said:
         return error(

@@ -9,13 +9,13 @@ import fcntl
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from ...processes import ask
 from ...store import disk
 from .. import words
 from .finding import Finding, Ground, error, ok, warning
@@ -134,8 +134,8 @@ def same_file_system(ground: Ground) -> Iterator[Finding]:
 
 def not_over_a_network(ground: Ground) -> Iterator[Finding]:
     if sys.platform == "darwin":
-        done = subprocess.run(["/sbin/mount"], capture_output=True, text=True, check=False)
-        mounts = dict(darwin_mounts(done.stdout))
+        _, said = ask(["/sbin/mount"])
+        mounts = dict(darwin_mounts(said))
     else:
         mounts = dict(linux_mounts(Path("/proc/self/mounts").read_text()))
     yield from of_kind(ground.home, file_system(nearest(ground.home).resolve(), mounts))

@@ -39,7 +39,11 @@ def read_foreign(content: bytes, desk: Desk, kind: str = "") -> Carried:
         return read_modelfile(Text(desk.name, _decoded(content, desk.name).splitlines()), desk)
     if text is None or not isinstance(text.data, Mapping):
         text = parse_yaml(content, desk.name)  # for its mistake
-        raise ManifestError(f"expected a table, as a {kind} is", where=desk.name)
+        raise ManifestError(
+            f"expected a table, as a {kind} is",
+            where=desk.name,
+            hint="see whether it is the right file; `--as KIND` says what it is",
+        )
     return KINDS[kind](text, desk)
 
 
@@ -54,7 +58,11 @@ def _decoded(content: bytes, name: str) -> str:
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ManifestError("not a text", where=name) from error
+        raise ManifestError(
+            "not a text",
+            where=name,
+            hint="name a file of one of the programs that `cortexbuild import --help` tells of",
+        ) from error
 
 
 def _kind(text: Text | None) -> str:

@@ -21,12 +21,20 @@ def read_compose(text: Text, desk: Desk) -> Carried:
     left: list[Left] = []
     models = text.data.get("models")
     if not isinstance(models, Mapping) or not models:
-        raise ManifestError("this compose file has no `models:`", where=text.place(("models",)))
+        raise ManifestError(
+            "this compose file has no `models:`",
+            where=text.place(("models",)),
+            hint="name a compose file whose services use models",
+        )
     for name, one in models.items():
         place = text.place(("models", name))
         said = one.get("model") if isinstance(one, Mapping) else None
         if not isinstance(said, str):
-            raise ManifestError(f"models.{name}: `model:` says which", where=place)
+            raise ManifestError(
+                f"models.{name}: `model:` says which",
+                where=place,
+                hint="write `model:` below it, such as `hf.co/org/name`",
+            )
         found = of_hub(said, text.place(("models", name, "model")))
         if found is None:
             why = "it is an image in a registry, which is no source: name it on the Hub"

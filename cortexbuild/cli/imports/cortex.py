@@ -50,7 +50,9 @@ def read_cortex(text: Text, desk: Desk) -> Carried:
     if "auto_quantize" in data:
         if not isinstance(data["auto_quantize"], bool):
             where = text.place(("auto_quantize",))
-            raise ManifestError("auto_quantize: expected true or false", where=where)
+            raise ManifestError(
+                "auto_quantize: expected true or false", where=where, hint="write `true` or `false`"
+            )
         policy["auto_quantize"] = data["auto_quantize"]
     recipe = "auto" if data.get("mlx_backend", True) else "auto-int"
     entries: tuple[Entry, ...] = ()

@@ -31,7 +31,9 @@ def read_kitfile(text: Text, desk: Desk) -> Carried:
         return Carried((), tuple(left))
     place = text.place(("model",))
     if not isinstance(model, Mapping) or not isinstance(model.get("path"), str):
-        raise ManifestError("`model:` has a `path:`", where=place)
+        raise ManifestError(
+            "`model:` has a `path:`", where=place, hint="write the path of its weights"
+        )
     adapters: list[str] = []
     for key in model:
         at = text.place(("model", key))
@@ -54,12 +56,18 @@ def read_kitfile(text: Text, desk: Desk) -> Carried:
 
 def _parts(text: Text, parts: object, desk: Desk, adapters: list[str], left: list[Left]) -> None:
     if not isinstance(parts, list):
-        raise ManifestError("`parts:` is a list", where=text.place(("model", "parts")))
+        raise ManifestError(
+            "`parts:` is a list",
+            where=text.place(("model", "parts")),
+            hint="write each part on a line of its own, after `- `",
+        )
     for number, part in enumerate(parts):
         place = text.place(("model", "parts", number))
         said = part.get("path") if isinstance(part, Mapping) else None
         if not isinstance(said, str):
-            raise ManifestError("a part has a `path:`", where=place)
+            raise ManifestError(
+                "a part has a `path:`", where=place, hint="write the path of each part"
+            )
         if re.search(r"lora|adapter", f"{part.get('type', '')} {part.get('name', '')}", re.I):
             adapters.append(desk.origin(said))
         else:

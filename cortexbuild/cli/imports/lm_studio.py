@@ -24,7 +24,11 @@ def read_model_yaml(text: Text, desk: Desk) -> Carried:
     del desk  # nothing in it is a path
     data = text.data
     if not isinstance(data.get("model"), str) or "base" not in data:
-        raise ManifestError("a model.yaml has `model:` and `base:`", where=text.place(()))
+        raise ManifestError(
+            "a model.yaml has `model:` and `base:`",
+            where=text.place(()),
+            hint="write both; the documentation of LM Studio says how",
+        )
     bases: dict[Path, Any] = {("base",): data["base"]}
     if isinstance(data["base"], list):
         bases = {("base", number): base for number, base in enumerate(data["base"])}
@@ -47,7 +51,11 @@ def _sources(text: Text, path: Path, base: Any, model: str) -> Iterator[Entry | 
         yield Left(place, f"base {base}", why)
         return
     if not isinstance(base, Mapping) or not isinstance(base.get("sources"), list):
-        raise ManifestError("a base is a name, or has `key:` and `sources:`", where=place)
+        raise ManifestError(
+            "a base is a name, or has `key:` and `sources:`",
+            where=place,
+            hint="write one of the two",
+        )
     for number, source in enumerate(base["sources"]):
         at = text.place((*path, "sources", number))
         kind = source.get("type") if isinstance(source, Mapping) else source

@@ -41,7 +41,11 @@ def read_modelfile(text: Text, desk: Desk) -> Carried:
     said = list(_instructions(text.data, desk.name))
     sources = [one for one in said if one.word == "FROM"]
     if not sources:
-        raise ManifestError("a Modelfile says `FROM` what", where=desk.name)
+        raise ManifestError(
+            "a Modelfile says `FROM` what",
+            where=desk.name,
+            hint="write a line `FROM`, with a file or the name of a model",
+        )
     first, *others = sources
     entry, left = _source(first, desk)
     adapters: list[str] = []
@@ -114,8 +118,12 @@ def _instructions(lines: Sequence[str], name: str) -> Iterator[Instruction]:
             while number < len(lines) and '"""' not in lines[number]:
                 number += 1
             if number == len(lines):
-                raise ManifestError('`"""` is not closed', where=place)
+                raise ManifestError(
+                    '`"""` is not closed', where=place, hint="end the text with three quotes"
+                )
             number += 1
         if word.upper() == "FROM" and not rest:
-            raise ManifestError("`FROM` what?", where=place)
+            raise ManifestError(
+                "`FROM` what?", where=place, hint="write a file or the name of a model behind it"
+            )
         yield Instruction(word.upper(), rest.strip('"'), place)

@@ -166,7 +166,10 @@ def _content(asked: Origin, commit: str, path: str) -> bytes:
 def _digest(path: str, said: object) -> Digest:
     """What the Hub says a file is. It becomes the name of a file here, so it has to be one."""
     if not isinstance(said, str) or not re.fullmatch(r"[0-9a-f]{64}", said):
-        raise IntegrityError(f"{shown(path)}: {shown(str(said))} is no sha256")
+        raise IntegrityError(
+            f"{shown(path)}: {shown(str(said))} is no sha256",
+            hint="this is no answer of the Hub; see whether HF_ENDPOINT is right",
+        )
     return Digest(said)
 
 
