@@ -40,17 +40,19 @@ def keep_draft(
             f"{manifest} was changed while this command ran", hint="run the same command again"
         )
     _replace(place, draft)
+    done = False
     try:
         then()
-    except BaseException:
-        if before is None:
-            place.unlink()
-        else:
+        done = True
+    finally:
+        if not done:
             _replace(place, before)
-        raise
 
 
-def _replace(place: Path, content: bytes) -> None:
+def _replace(place: Path, content: bytes | None) -> None:
+    if content is None:
+        place.unlink()
+        return
     draft = place.with_name(f".{place.name}.{os.getpid()}")
     draft.write_bytes(content)
     if place.exists():
