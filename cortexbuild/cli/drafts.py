@@ -40,11 +40,12 @@ def keep_draft(
             f"{manifest} was changed while this command ran", hint="run the same command again"
         )
     drafts.replace(place, draft)
+    done = False
     try:
         then()
-    except BaseException:
-        if before is None:
+        done = True
+    finally:
+        if not done and before is None:
             disk.unlink(place)
-        else:
+        elif not done:
             drafts.replace(place, before)
-        raise

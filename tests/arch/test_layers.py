@@ -55,7 +55,6 @@ def test_only_the_worker_and_main_catch_everything():
         and node.type.id in ("Exception", "BaseException")
     ]
     assert sorted(broad) == [
-        "cli/drafts.py",  # what was there comes back, whatever happens
         "cli/main.py",
         "exec/worker.py",
         "runtimes/rendering.py",  # a program of its own, in which strangers' code runs
