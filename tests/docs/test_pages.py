@@ -24,14 +24,16 @@ REASONS = {
     "it needs the internet": "git, PyPI or the Hub; the tests have neither",
     "it takes minutes": "CI runs it",
 }
-"""Why a block may be left out, and what stands in for it."""
+"""Why a block may be left out, and what stands in for it; or `tests/….py runs it`."""
 
 
 def test_what_is_not_run_says_why(capsys):
     left = [block for block in blocks(*SHELL) if block.why]
-    assert {block.why for block in left} <= set(REASONS)
+    for block in left:
+        told = re.fullmatch(r"(tests/\S+\.py) runs it", block.why)
+        assert (ROOT / told[1]).is_file() if told else block.why in REASONS, block
     run = sum(not block.why for block in blocks(*SHELL))
-    assert run >= 15 and len([b for b in left if b.page != "docs/reference/cli.md"]) <= 12
+    assert run >= 15 and len([b for b in left if b.page != "docs/reference/cli.md"]) <= 20
     with capsys.disabled():
         counted = Counter((block.page, block.why) for block in left)
         rows = [f"  {page}: {count}, since {why}" for (page, why), count in sorted(counted.items())]
