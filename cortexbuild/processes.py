@@ -125,7 +125,7 @@ def serve(argv: Sequence[str], told: Mapping[str, str], said: Path | None) -> Pr
     it says goes to a file, or where ours goes."""
     with said.open("wb") if said else nullcontext() as log:
         return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, env=environment("machine") | told,
+            argv, stdin=subprocess.DEVNULL, env={**environment("machine"), **told},
             stdout=log, stderr=log,
             start_new_session=True,  # an interrupt of the terminal is for us
             preexec_fn=_die_with_parent,

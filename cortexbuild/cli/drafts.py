@@ -45,7 +45,12 @@ def keep_draft(
         then()
         done = True
     finally:
-        if not done and before is None:
-            disk.unlink(place)
-        elif not done:
-            drafts.replace(place, before)
+        if not done:
+            _put_back(place, before)
+
+
+def _put_back(place: Path, before: bytes | None) -> None:
+    if before is None:
+        disk.unlink(place)
+    else:
+        drafts.replace(place, before)
