@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..errors import IntegrityError, LockError, shown
+from ..errors import IntegrityError, LockError, brief, shown
 from .digest import Digest, File, Tree, canonical
 from .lock import Lock, Output, Pinned, Settled
 from .step import StepKey, ToolId
@@ -49,8 +49,9 @@ def lock_from_text(text: str, name: str) -> Lock:
             json.dumps(value, ensure_ascii=False).encode()
         version = value["lock_version"]
         if version != VERSION:
+            said = brief(str(version))
             raise LockError(
-                f"{name} is written in form {version}, and this cortexbuild knows {VERSION}",
+                f"{name} is written in form {said}, and this cortexbuild knows {VERSION}",
                 hint="use the cortexbuild that wrote it, or a newer one",
             )
         sources = {o: _pinned(o, entry) for o, entry in value["sources"].items()}

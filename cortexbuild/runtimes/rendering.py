@@ -30,6 +30,13 @@ _CLOSED = (
 """What audit events begin with (https://docs.python.org/3/library/audit_events.html)."""
 
 
+_RAISED = (
+    ArithmeticError, AssertionError, AttributeError, LookupError, NameError, OSError, RuntimeError,
+    TypeError, ValueError,
+)  # fmt: skip
+"""What expressions of a template may raise."""
+
+
 def limit() -> None:
     for what, most in ((resource.RLIMIT_CPU, MOST_SECONDS), (resource.RLIMIT_AS, MOST_MEMORY)):
         with suppress(ValueError, OSError):  # macOS has no limit of address space
@@ -86,12 +93,20 @@ def prepared(template: str) -> Any:
 
 def write(asked: Mapping[str, Any]) -> str:
     message = asked["message"]
-    template = prepared(asked["template"])
+    from jinja2 import TemplateError
+
+    try:
+        return _written(prepared(asked["template"]), asked["tokens"], message)
+    except TemplateError as error:
+        raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _written(template: Any, tokens: Mapping[str, str], message: str) -> str:
     close()
     pieces: list[str] = []
     room = MOST_TEXT + len(message)
     for piece in template.generate(
-        **asked["tokens"], messages=[{"role": "user", "content": message}],
+        **tokens, messages=[{"role": "user", "content": message}],
         tools=None, documents=None, add_generation_prompt=True,
     ):  # fmt: skip
         room -= len(piece)
@@ -110,7 +125,7 @@ def main() -> None:
         answer = {"why": f"it takes more than {MOST_MEMORY >> 20} MiB of memory"}
     except RecursionError:
         answer = {"why": "it calls itself without end"}
-    except Exception as error:  # noqa: BLE001  (a template may raise anything, and that is all it did)
+    except _RAISED as error:
         answer = {"why": str(error) or type(error).__name__}
     json.dump(answer, sys.stdout)
 
