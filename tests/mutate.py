@@ -268,7 +268,7 @@ SABOTAGES = (
     core("bytes at hand elsewhere are brought all the same", "agenda", "return self._is_here(tree) or (id_ not in self._ends and self._at_hand(tree))", "return self._is_here(tree)", "tests/core/test_agenda_pull.py"),
     Sabotage("an export is not read before it goes out", "cortexbuild/cli/commands/exporting.py", '    wire.store_of(project).check_blobs(files, f"run `cortexbuild sync {found.target}`")\n', "", "tests/exports/test_export.py"),
     Sabotage("an export of what is not good enough", "cortexbuild/app/export.py", "    if problems:", "    if False:", "tests/exports/test_export.py"),
-    Sabotage("an export takes a folder of others", "cortexbuild/exports/placing.py", "    if foreign:", "    if False:", "tests/exports/test_export.py"),
+    Sabotage("an export takes a folder of others", "cortexbuild/exports/placing.py", "    if foreign := _foreign(folder):", "    if foreign := None:", "tests/exports/test_export.py"),
     Sabotage("an export takes another model's place", "cortexbuild/exports/ollama.py", "path.read_bytes() != text and not how.replace", "False", "tests/exports/test_ollama.py"),
     Sabotage("an export tells where this machine has its files", "cortexbuild/app/card.py", 'return f"path:{public_name(place) or \'\'}" if scheme == "path" else origin', "return origin", "tests/exports/test_export.py"),
     Sabotage("an export to Ollama writes JSON as Python does", "cortexbuild/formats/ollama.py", 'for letter in "<>&\\u2028\\u2029":', 'for letter in "":', "tests/exports/test_ollama.py"),
