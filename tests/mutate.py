@@ -356,7 +356,7 @@ SABOTAGES = (
     Sabotage("a key of Cortex is dropped without a word", "cortexbuild/cli/imports/cortex.py", 'KEYS.get(key, "it is not about building models")', 'KEYS.get(key, "")', "tests/cli/test_import.py"),
     Sabotage("an export is not read before it goes out", "cortexbuild/cli/commands/exporting.py", '    wire.store_of(project).check_blobs(files, f"run `cortexbuild sync {found.target}`")\n', "", "tests/exports/test_export.py"),
     Sabotage("an export of what is not good enough", "cortexbuild/app/export.py", "    if problems:", "    if False:", "tests/exports/test_export.py"),
-    Sabotage("an export takes a folder of others", "cortexbuild/exports/placing.py", "    if foreign:", "    if False:", "tests/exports/test_export.py"),
+    Sabotage("an export takes a folder of others", "cortexbuild/exports/placing.py", "    if foreign := _foreign(folder):", "    if foreign := None:", "tests/exports/test_export.py"),
     Sabotage("an export takes another model's place", "cortexbuild/exports/ollama.py", "path.read_bytes() != text and not how.replace", "False", "tests/exports/test_ollama.py"),
     Sabotage("an export tells where this machine has its files", "cortexbuild/app/card.py", 'return f"path:{public_name(place) or \'\'}" if scheme == "path" else origin', "return origin", "tests/exports/test_export.py"),
     Sabotage("an export to Ollama writes JSON as Python does", "cortexbuild/formats/ollama.py", 'for letter in "<>&\\u2028\\u2029":', 'for letter in "":', "tests/exports/test_ollama.py"),
