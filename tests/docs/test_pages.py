@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections import Counter
 from fnmatch import fnmatchcase
+from functools import cache
 
 import yaml
 from docs.pages import DOCS, SHELL, anchors, blocks, blocks_of, calls, pages
@@ -77,8 +78,11 @@ def _spans():
                 yield page, span, words[1:] if mentioned else words
 
 
+known_commands = cache(every_command)
+
+
 def _heads():
-    return {name.partition(" ")[0] for name in every_command()}
+    return {name.partition(" ")[0] for name in known_commands()}
 
 
 def test_every_command_that_is_mentioned_is_one_and_has_its_options():
@@ -86,7 +90,7 @@ def test_every_command_that_is_mentioned_is_one_and_has_its_options():
     for page, span, words in _spans():
         if not words or words[0].startswith("-"):
             continue
-        known = every_command()
+        known = known_commands()
         names = [
             " ".join(words[:1]),
             *(f"{words[0]} {part}" for part in " ".join(words[1:2]).split("|")),
