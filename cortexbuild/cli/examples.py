@@ -92,6 +92,7 @@ EXAMPLES = {
     ),
     "remove": (("cortexbuild remove chat:mlx-8bit", "a target, or without it the model"),),
     "import": (("cortexbuild import Modelfile", "or model.yaml, a compose file, a Kitfile, …"),),
+    "log": (("cortexbuild log chat:mlx-4bit", "what its steps said when they last ran"),),
     "outdated": (("cortexbuild outdated", "which branches, tags and tools have moved on?"),),
     "watch": (("cortexbuild watch 'chat:*'", "build again what changes, until Ctrl-C"),),
     "doctor": (("cortexbuild doctor", "what is wrong here, and what puts it right?"),),
@@ -103,7 +104,7 @@ EXAMPLES = {
         ("cortexbuild push-to-hub chat:mlx-4bit org/chat-4bit --private", "with a model card"),
     ),
     "serve": (("cortexbuild serve chat:mlx-4bit --port 8080", "OpenAI's API, on this machine"),),
-    "completion": (('eval "$(cortexbuild completion bash)"', "in ~/.bashrc"),),
+    "completion": (("cortexbuild completion bash", "`eval` it in ~/.bashrc"),),
 }
 """A command line and what it is for, by the name of its command."""
 

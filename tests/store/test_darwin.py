@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from cortexbuild.store import disk, waiting
+from cortexbuild.store import disk, drafts, waiting
 
 
 class Drive:
@@ -35,7 +35,7 @@ class Drive:
 @pytest.mark.parametrize(("knows", "how"), [(True, "full"), (False, "fsync")])
 def test_what_is_written_leaves_the_drive_s_memory_too(tmp_path, monkeypatch, knows, how):
     drive = Drive(monkeypatch, knows)
-    assert disk.write_once(tmp_path / "record", "text", tmp_path / "draft")
+    assert drafts.write_once(tmp_path / "record", "text", tmp_path / "draft")
     assert drive.calls == [how, how], "the file, and then its name"
 
 

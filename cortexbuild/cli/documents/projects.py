@@ -1,4 +1,4 @@
-"""`init`, `add`, `remove`, `import`, `outdated`, `doctor` and `watch` with `--json`."""
+"""`init`, `add`, `remove`, `import`, `outdated`, `doctor`, `log` and `watch` with `--json`."""
 
 from __future__ import annotations
 
@@ -123,6 +123,20 @@ class Examined(TypedDict):
     findings: list[Finding]
 
 
+class Log(TypedDict):
+    """What a step said when it last ran."""
+
+    step: str
+    path: str
+    lines: list[str]
+
+
+class Logs(TypedDict):
+    """The logs of the last run of each step."""
+
+    logs: list[Log]
+
+
 class Watched(TypedDict):
     """One round of `watch`, which prints one such document after each: whether all was built, and
     how many files are looked at."""
@@ -140,4 +154,5 @@ DOCUMENTS = {
     "outdated/1": Outdated,
     "doctor/1": Examined,
     "watch/1": Watched,
+    "log/1": Logs,
 }
