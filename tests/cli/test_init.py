@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from formats.checkpoints import gguf_bytes
+from neighbours import DIGEST, put, put_in_hub, put_in_ollama
 from workspace import tiny_safetensors
 
 from cortexbuild.cli.commands import starting
@@ -18,37 +19,8 @@ from cortexbuild.sources._found import found_models, hub_cache, ollama_homes
 from cortexbuild.sources._found.ollama import find_ollama
 
 COMMIT, OLD = "a" * 40, "c" * 40
-DIGEST = "0123456789abcdef" * 4
 CONFIG = b'{"model_type": "llama", "hidden_size": 8}'
 WEIGHTS = {"config.json": CONFIG, "model.safetensors": tiny_safetensors()}
-
-
-def put(folder: Path, files: dict[str, bytes]) -> None:
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-
-
-def put_in_hub(cache: Path, repo: str, commit: str, files: dict[str, bytes], ref: str) -> None:
-    """As huggingface-hub does: links to blobs, and the commit under the name of its branch."""
-    folder = cache / f"models--{repo.replace('/', '--')}"
-    for number, (name, content) in enumerate(files.items()):
-        put(folder / "blobs", {f"{commit}{number}": content})
-        link = folder / "snapshots" / commit / name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(os.path.relpath(folder / "blobs" / f"{commit}{number}", link.parent))
-    put(folder / "refs", {ref: commit.encode()})
-
-
-def put_in_ollama(home: Path, name: str, blob: bytes | None, **layers: str) -> None:
-    if blob is not None:
-        put(home / "blobs", {f"sha256-{DIGEST}": blob})
-    kinds = {"model": f"sha256:{DIGEST}", **layers}
-    rows = [
-        {"mediaType": f"application/vnd.ollama.image.{kind}", "digest": digest, "size": 1}
-        for kind, digest in kinds.items()
-    ]
-    put(home / "manifests", {name: json.dumps({"layers": rows}).encode()})
 
 
 @pytest.fixture

@@ -8,15 +8,21 @@ engines follow the README, in tests/engines/test_readme.py.
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 
 import pytest
 from docs.pages import SHELL, blocks
 from docs.reader import Reader
+from exports.test_ollama import fields, gguf
+from hub import Hub
+from neighbours import put, put_in_ollama
 from remotes import servers
 from workspace import RECIPE, ROOT, Workspace, tiny_safetensors
 
 from cortexbuild import runtimes
+from cortexbuild.cli.doctor import home
 
 QUICK = ("mlx-4bit", "mlx-8bit", "mlx-bf16", "int8", "gguf-q4_k_m")
 MANIFEST = """\
@@ -25,6 +31,17 @@ models:
   stdlib-llama:
     source: path:models/base
     targets: [mlx-4bit, mlx-8bit]
+"""
+SERVERS = ROOT / "tests/docs/servers"
+EXAMPLE = ROOT / "examples/models/stdlib-llama-6m"
+KEPT = """\
+schema: 1
+summary: what a source in this format is already
+steps:
+  - {do: convert, tool: gguf, set: {dtype: f16}}
+  - {do: quantize, tool: gguf, set: {type: Q8_0}}
+lossless:
+  - {from: gguf-q8_0}
 """
 ELSEWHERE = {"README.md": "tests/engines/test_readme.py"}
 
@@ -66,11 +83,69 @@ def _name(page: str) -> str:
     return "test_follow_" + page.rpartition("/")[2].removesuffix(".md").replace("-", "_")
 
 
-def test_follow_getting_started(reader):
+def test_follow_getting_started(reader, tmp_path):
+    """On a machine where Ollama and LM Studio have models, with a Hub that has the example."""
+    user = tmp_path / "me"
+    words = json.loads((EXAMPLE / "config.json").read_text()) | {"text": "import os"}
+    model = {path.name: path.read_bytes() for path in EXAMPLE.iterdir()}
+    model["config.json"] = json.dumps(words).encode()
+    blob = gguf(fields())
+    put_in_ollama(user / ".ollama/models", "registry.ollama.ai/library/stdlib-llama/6m", blob)
+    put(user / ".lmstudio/models/acme/stdlib-llama-6m", model)
+    reader.space.env |= {"HOME": str(user), "HF_HOME": "", "HF_HUB_CACHE": "", "XDG_CACHE_HOME": ""}
+    reader.apart = ("add",)
+    if sys.platform == "darwin":  # what suits a Mac, and one more
+        reader.changes |= {":mlx-4bit": ":ONE", "gguf-q4_k_m": "mlx-4bit", ":ONE": ":gguf-q4_k_m"}
     (reader.space.root / "cortex.yaml").unlink()
-    reader.follow("docs/getting-started.md")
-    assert "cortexbuild sync" in reader.ran
-    assert (reader.space.root / "report.html").is_file()
+    with Hub() as hub:
+        hub.commit("acme/stdlib-llama-6m", model)
+        reader.space.env |= {"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1"}
+        reader.follow("docs/getting-started.md")
+    built = reader.space.view("stdlib-llama-6m--mlx-4bit") / "model.txt"
+    assert "cortexbuild sync" in reader.ran and built.read_text() == "IMPO"
+
+
+def test_follow_import(reader):
+    base = reader.space.root / "models" / "base"
+    (reader.space.root / "weights").symlink_to(base)
+    (reader.space.root / "cortex.yaml").unlink()
+    reader.follow("docs/guides/import.md")
+    assert "source: path:weights" in (reader.space.root / "cortex.yaml").read_text()
+
+
+def test_follow_export_and_serve(reader, tmp_path):
+    """What is a GGUF file was one before; what is served and published is words."""
+    reader.space.write("models/base.gguf", gguf(fields()))
+    reader.space.write("recipes/gguf-q8_0.yaml", KEPT)
+    models = {
+        "stdlib-llama": {"source": "path:models/base.gguf", "targets": ["gguf-q8_0"]},
+        "words": {"source": "path:models/base", "targets": ["mlx-4bit"]},
+    }
+    reader.space.write("cortex.yaml", json.dumps({"schema": 1, "models": models}))
+    reader.space.env |= {"HOME": str(tmp_path / "me"), "HF_HOME": "", "HF_TOKEN": "hf_writer"}
+    reader.patch.setenv("PYTHONPATH", f"{SERVERS}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    served = "cortexbuild serve --port 0 words:mlx-4bit"
+    reader.changes |= {
+        "cortexbuild serve stdlib-llama:mlx-4bit": served,
+        "stdlib-llama:mlx-4bit": "words:mlx-4bit",
+    }
+    reader.apart, reader.fail = ("push-to-hub",), {served: 1}  # this server ends before Ctrl-C
+    reader.space.sync()
+    with Hub(tokens={"hf_writer"}) as hub:
+        reader.space.env |= {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
+        reader.follow("docs/guides/export-and-serve.md")
+    assert hub.repos["me/stdlib-llama-4bit"].private
+    assert list((tmp_path / "me/.ollama/models/blobs").iterdir())
+
+
+def test_follow_when_something_fails(reader, tmp_path):
+    chat = {"source": "path:models/base", "targets": {"laptop": {"recipe": "mlx-4bit"}}}
+    chat["targets"]["laptop"]["set"] = {"fail": "kill"}
+    reader.space.write("cortex.yaml", json.dumps({"schema": 1, "models": {"chat": chat}}))
+    reader.space.env |= {"HOME": str(tmp_path / "me"), "PATH": str(tmp_path)}  # no compiler
+    reader.fail = {"cortexbuild sync": 1, "cortexbuild doctor": 1}
+    reader.patch.setattr(home, "FEW", 1 << 60)
+    reader.follow("docs/guides/when-something-fails.md")
 
 
 def test_follow_the_store(reader):

@@ -60,6 +60,7 @@ def cut(run: Run, params: CutParams) -> None:
         print(dict(os.environ), file=sys.stderr)
         raise ValueError(f"{dict(os.environ)} https://me:quoted-9@host/?sig=quoted-9")
     if params.fail == "kill":
+        print("cutting", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)
     if params.fail == "nothing":
         return

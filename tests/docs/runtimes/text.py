@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cortexbuild.core.ports import Runtime, Sampling
+from cortexbuild.core.ports import Runtime, Sampling, Server
 
 
 class TextModel:
@@ -23,4 +23,8 @@ def load(path: Path) -> TextModel:
     return TextModel((path / "model.txt").read_text())
 
 
-RUNTIME = Runtime(("text",), load)
+def server(path: Path, target: str, host: str, port: int) -> Server:
+    return Server("one_answer", (host, str(port)), "default_model", (), "")
+
+
+RUNTIME = Runtime(("text",), load, server)
