@@ -35,7 +35,8 @@ class Reader:
     fail: dict[str, int] = field(default_factory=dict)
     """Commands that end with another code than 0, where a page is about that."""
     apart: tuple[str, ...] = ()
-    """Commands with a process of their own: huggingface-hub reads its variables when imported."""
+    """How commands begin that have a process of their own, since huggingface-hub reads its
+    variables when it is imported."""
     ran: list[str] = field(default_factory=list)
 
     def follow(self, page: str) -> None:
@@ -80,7 +81,7 @@ class Reader:
     def _run_plainly(self, line: str) -> str:
         words = shlex.split(line)
         if words[0] == "cortexbuild" and not set(line) & set("|>$&"):
-            space = replace(self.space, inside=words[1] not in self.apart)
+            space = replace(self.space, inside=not line.startswith(self.apart))
             done = space.run(*words[1:], code=self.fail.get(line, 0))
             said = (done.stdout + done.stderr).replace(str(self.space.home), "~/.cortex")
             return said.replace(self.space.environment()["HOME"], "~")

@@ -93,7 +93,7 @@ def test_follow_getting_started(reader, tmp_path):
     put_in_ollama(user / ".ollama/models", "registry.ollama.ai/library/stdlib-llama/6m", blob)
     put(user / ".lmstudio/models/acme/stdlib-llama-6m", model)
     reader.space.env |= {"HOME": str(user), "HF_HOME": "", "HF_HUB_CACHE": "", "XDG_CACHE_HOME": ""}
-    reader.apart = ("add",)
+    reader.apart = ("cortexbuild add hf:",)
     if sys.platform == "darwin":  # what suits a Mac, and one more
         reader.changes |= {":mlx-4bit": ":ONE", "gguf-q4_k_m": "mlx-4bit", ":ONE": ":gguf-q4_k_m"}
     (reader.space.root / "cortex.yaml").unlink()
@@ -129,8 +129,9 @@ def test_follow_export_and_serve(reader, tmp_path):
         "cortexbuild serve stdlib-llama:mlx-4bit": served,
         "stdlib-llama:mlx-4bit": "words:mlx-4bit",
     }
-    reader.apart, reader.fail = ("push-to-hub",), {served: 1}  # this server ends before Ctrl-C
-    reader.space.sync()
+    published = "cortexbuild push-to-hub words:mlx-4bit me/stdlib-llama-4bit --private"
+    reader.apart, reader.fail = (published,), {served: 1}  # this server ends before Ctrl-C
+    reader.space.run("sync")
     with Hub(tokens={"hf_writer"}) as hub:
         reader.space.env |= {"HF_ENDPOINT": hub.url, "HF_HUB_DISABLE_XET": "1"}
         reader.follow("docs/guides/export-and-serve.md")
@@ -149,7 +150,7 @@ def test_follow_when_something_fails(reader, tmp_path):
 
 
 def test_follow_the_store(reader):
-    reader.space.sync()
+    reader.space.run("sync")
     reader.follow("docs/concepts/the-store.md")
     assert len(reader.ran) == 5
 
