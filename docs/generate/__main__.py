@@ -11,6 +11,7 @@ from pathlib import Path
 
 import commands
 import decisions
+import documents
 import manifest
 import tables
 
@@ -29,6 +30,7 @@ def pages() -> Iterator[tuple[Path, str]]:
         ("exit-codes.md", tables.exit_codes()),
         ("environment.md", tables.environment()),
         ("manifest-keys.md", manifest.page()),
+        ("json.md", documents.page()),
     ):
         yield REFERENCE / name, _noted(text)
     yield REFERENCE / "cortex.schema.json", manifest.schema()

@@ -14,6 +14,8 @@ from workspace import ROOT
 
 import cortexbuild
 from cortexbuild import processes
+from cortexbuild.cli.commands import MODULES
+from cortexbuild.cli.documents import DOCUMENTS
 from cortexbuild.cli.examples import EXAMPLES
 from cortexbuild.cli.main import BUG, INTERRUPTED
 from cortexbuild.cli.parser import every_command
@@ -44,6 +46,25 @@ def test_every_command_has_examples_and_no_other():
         for line, what in lines:
             assert line.startswith(f"cortexbuild {name}"), line
             assert what and "#" not in line
+
+
+def test_documents_are_printed_by_the_commands_that_are_said_to(monkeypatch):
+    monkeypatch.syspath_prepend(GENERATE)
+    printed = runpy.run_path(str(GENERATE / "documents.py"))["PRINTED"]
+    assert list(printed) == list(DOCUMENTS)
+    known, told = every_command(), set()
+    for name, lines in printed.items():
+        for line in lines:
+            command = max((one for one in known if f"{line} ".startswith(f"{one} ")), key=len)
+            options = {"--json", *line.removeprefix(command).split()}
+            assert options <= set(known[command]._option_string_actions), f"{name}: {line}"
+            told.add(command)
+    assert set(known) - told == {"schema", "completion", "provenance"}, "they have forms of others"
+    for module, commands in MODULES.items():  # and each by one whose module has its name
+        code = (PACKAGE / "cli" / "commands" / f"{module}.py").read_text()
+        for name in set(re.findall(r'"([a-z-]+/\d+)"', code)) & set(DOCUMENTS):
+            heads = {line.partition(" ")[0] for line in printed[name]}
+            assert heads & set(commands), f"{name} is printed by {module}.py"
 
 
 def _kinds(kind):

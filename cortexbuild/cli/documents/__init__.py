@@ -24,8 +24,15 @@ DOCUMENTS: Mapping[str, Any] = {
 def schema_of(name: str) -> dict[str, Any]:
     """The JSON Schema (2020-12) of a document. Raises KeyError for a name that is none."""
     from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
 
-    schema = TypeAdapter(DOCUMENTS[name]).json_schema(mode="serialization")
+    class Printed(GenerateJsonSchema):
+        def field_is_required(self, field: Any, total: bool) -> bool:
+            """What has a default is printed too."""
+            return field["type"] == "dataclass-field" or super().field_is_required(field, total)
+
+    whole = TypeAdapter(DOCUMENTS[name])
+    schema = whole.json_schema(mode="serialization", schema_generator=Printed)
     named = {"schema": {"const": f"cortexbuild/{name}"}}
     schema["properties"] = named | schema.get("properties", {})
     schema["required"] = ["schema", *schema.get("required", [])]

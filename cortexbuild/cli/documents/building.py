@@ -48,7 +48,7 @@ StepDocument = TypedDict(
         "from": list[str],
     },
 )
-"""A step that a sync came to. `from` are the remotes that it was pulled from."""
+StepDocument.__doc__ = """A step that a sync came to. `from` are the remotes that it was pulled from."""
 
 
 class FailureDocument(TypedDict):

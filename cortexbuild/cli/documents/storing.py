@@ -19,7 +19,7 @@ Artifact = TypedDict(
         "used": str | None,
     },
 )
-"""A tree in the store. `size` and what of it is `here` are in bytes, `seconds` what it took to
+Artifact.__doc__ = """A tree in the store. `size` and what of it is `here` are in bytes, `seconds` what it took to
 make, `used` the day of its last use, `class` what it is there for."""
 
 
