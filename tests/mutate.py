@@ -60,7 +60,7 @@ def remote(name, file, old, new, tests):
 SABOTAGES = (
     Sabotage("a shell is offered models instead of targets", "cortexbuild/cli/completion.py", '"TARGET": _targets,', '"TARGET": _models,', "tests/cli/test_completion.py"),
     Sabotage("a document lacks what its schema promises", "cortexbuild/cli/commands/looking.py", '"stale": built.stale}', '}', "tests/cli/test_documents.py"),
-    Sabotage("the schema lets unknown keys of a manifest be", "cortexbuild/cli/commands/starting.py", "schema = Manifest.model_json_schema(by_alias=True)", "schema: dict[str, Any] = {}", "tests/cli"),
+    Sabotage("the schema lets unknown keys of a manifest be", "cortexbuild/cli/commands/describing.py", "schema = Manifest.model_json_schema(by_alias=True)", "schema: dict[str, Any] = {}", "tests/cli"),
     Sabotage("the hook does not look at the lock", ".pre-commit-hooks.yaml", "lock --check", "lock", "tests/cli/test_ci.py"),
     core("the tool's version is left out of the key", "step", '"engine": dict(self.engine)}', '"engine": {}}'),
     core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
@@ -378,6 +378,7 @@ SABOTAGES = (
     Sabotage("a page of the reference lags behind", "cortexbuild/cli/commands/command.py", "one JSON document on stdout", "JSON on stdout", "tests/docs/test_reference.py::test_generated_pages_are_what_the_code_says"),
     Sabotage("a page knows a variable less", "cortexbuild/sources/_neighbours.py", '"OLLAMA_MODELS"', '"OLLAMA_FOLDER"', "tests/docs/test_reference.py::test_every_variable_that_is_read_is_documented_and_no_other"),
     Sabotage("a page shows what is not said", "cortexbuild/cli/commands/starting.py", "wrote {args.manifest}", "made {args.manifest}", "tests/docs/test_followed.py::test_follow_getting_started"),
+    Sabotage("what is always printed is said to be left out at times", "cortexbuild/cli/documents/__init__.py", "field[\"type\"] == \"dataclass-field\" or super()", "super()", "tests/cli/test_documents.py"),
     Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
     Sabotage("a pin of a new model has more than a lock's", "cortexbuild/cli/commands/editing.py", "[pin_now(origin, wire.sources_of(root, open_store()))]", "[(ask := wire.sources_of(root, open_store())).find(origin).pin(origin, root, ask.looks)]", "tests/cli/test_editing.py"),
     Sabotage("an error says not what to do", "cortexbuild/app/compare.py", 'raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")', 'raise ToolError(f"{target} is not built")', "tests/cli/test_errors.py"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from schemas import Node, default_of, one_line, reached, type_of
 
-from cortexbuild.cli.commands.starting import schema_text
+from cortexbuild.cli.commands.describing import schema_text
 
 INTRODUCTION = """\
 # Every key of cortex.yaml

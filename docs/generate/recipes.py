@@ -8,7 +8,7 @@ from itertools import groupby
 
 from tables import ROOT
 
-from cortexbuild.cli.commands.starting import CHOSEN
+from cortexbuild.cli.commands.describing import CHOSEN
 from cortexbuild.cli.recipes import Recipes
 from cortexbuild.core.recipe import Recipe
 

@@ -9,7 +9,7 @@ import pytest
 from workspace import RECIPE, tiny_safetensors
 
 from cortexbuild import __version__
-from cortexbuild.cli.commands.starting import schema_text
+from cortexbuild.cli.commands.describing import schema_text
 
 GOOD = """\
 schema: 1

@@ -8,9 +8,10 @@ from importlib import import_module
 from .command import Command
 
 MODULES = {
-    "sync": ("sync",),
+    "starting": ("init",),
     "editing": ("add", "remove"),
     "importing": ("import",),
+    "sync": ("sync",),
     "watching": ("watch",),
     "lock": ("lock",),
     "outdated": ("outdated",),
@@ -25,7 +26,7 @@ MODULES = {
     "exporting": ("export", "push-to-hub"),
     "serving": ("serve",),
     "reporting": ("report", "compare"),
-    "starting": ("recipes", "init", "schema", "completion"),
+    "describing": ("recipes", "schema", "completion"),
     "remotes": ("push", "pull"),
     "keys": ("keys",),
     "cluster": ("worker", "scheduler", "cluster"),

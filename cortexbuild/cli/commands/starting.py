@@ -1,35 +1,25 @@
-"""`recipes`, `init`, `schema`, `completion`: begin a manifest, and help an editor with it."""
+"""`init`: begin a manifest, with what is on this machine already."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...core.manifest import Manifest
 from ...core.naming import name_of
 from ...errors import UsageError
 from ...sources._found import Found, found_models
 from .. import wire, words
 from ..adding import entry_of, origin_of
-from ..completion import SHELLS, shell_code
 from ..drafts import keep_draft
 from ..hardware import look, usual_recipes
-from ..recipes import Recipes
 from ..starter import Offer, ignore, offers, starter
 from ..yamledit import add_entry
-from .command import ADD_ONE, Command, add_json, print_json, print_rows
-
-CHOSEN = (
-    ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
-    ("auto-int", "16 bits, INT8 or INT4 for PyTorch, by the memory there is"),
-)
-"""Names that stand for a recipe, with what decides which."""
+from .command import ADD_ONE, Command, add_json, print_json
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,66 +82,4 @@ def _next(args: argparse.Namespace, found: Sequence[Offer]) -> str:
     return ADD_ONE if not found else "take the `# ` away from what you want in it, and sync"
 
 
-def schema_text() -> str:
-    """The JSON Schema of cortex.yaml, as it stands in docs/reference/."""
-    schema = Manifest.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    return as_text(schema)
-
-
-def as_text(schema: Mapping[str, Any]) -> str:
-    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
-
-
-def _schema_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "document", nargs="?", metavar="DOCUMENT",
-        help="of what commands print with --json, such as `plan/1`; without it, of cortex.yaml",
-    )  # fmt: skip
-
-
-def _schema(args: argparse.Namespace) -> int:
-    sys.stdout.write(_schema_text_of(args.document) if args.document else schema_text())
-    return 0
-
-
-def _schema_text_of(name: str) -> str:
-    from ..documents import DOCUMENTS, schema_of
-
-    if name not in DOCUMENTS:
-        raise UsageError(f"there is no document `{name}`", hint=f"these: {', '.join(DOCUMENTS)}")
-    return as_text(schema_of(name))
-
-
-def _completion_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS)
-
-
-def _completion(args: argparse.Namespace) -> int:
-    print(shell_code(args.shell))
-    return 0
-
-
-def _recipes(args: argparse.Namespace) -> int:
-    known = Recipes(args.manifest.absolute().parent)
-    rows = [(name, recipe.summary) for name, recipe in known.items()]
-    rows += CHOSEN
-    if args.json:
-        listed = [{"recipe": name, "summary": summary} for name, summary in rows]
-        print_json("recipes/1", {"recipes": listed})
-    else:
-        print_rows(rows)
-    return 0
-
-
-COMMANDS = (
-    Command("recipes", "every recipe, with a line about it", add_json, _recipes),
-    Command("init", "write a cortex.yaml to start from", _init_arguments, _init),
-    Command("schema", "print the JSON Schema of cortex.yaml", _schema_arguments, _schema),
-    Command(
-        "completion",
-        "print what lets a shell complete commands and targets",
-        _completion_arguments,
-        _completion,
-    ),
-)
+COMMANDS = (Command("init", "write a cortex.yaml to start from", _init_arguments, _init),)

@@ -48,7 +48,9 @@ StepDocument = TypedDict(
         "from": list[str],
     },
 )
-StepDocument.__doc__ = """A step that a sync came to. `from` are the remotes that it was pulled from."""
+StepDocument.__doc__ = (
+    """A step that a sync came to. `from` are the remotes that it was pulled from."""
+)
 
 
 class FailureDocument(TypedDict):

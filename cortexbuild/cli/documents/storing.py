@@ -19,8 +19,8 @@ Artifact = TypedDict(
         "used": str | None,
     },
 )
-Artifact.__doc__ = """A tree in the store. `size` and what of it is `here` are in bytes, `seconds` what it took to
-make, `used` the day of its last use, `class` what it is there for."""
+Artifact.__doc__ = """A tree in the store. `size` and what of it is `here` are in bytes, `seconds`
+what it took to make, `used` the day of its last use, `class` what it is there for."""
 
 
 class Artifacts(TypedDict):
