@@ -107,6 +107,13 @@ def test_every_command_that_is_mentioned_is_one_and_has_its_options():
     assert count > 60
 
 
+def test_the_table_in_the_readme_has_every_command():
+    table = re.findall(r"^\| (`cortexbuild .*?) \| ", (ROOT / "README.md").read_text(), flags=re.M)
+    told = {span.removeprefix("cortexbuild ").split()[0] for row in table
+            for span in re.findall(r"`([^`]+)`", row)}  # fmt: skip
+    assert told == _heads()
+
+
 def _manifests():
     for block in blocks("yaml"):
         read = yaml.safe_load(block.text)
