@@ -48,6 +48,13 @@ def test_every_command_has_examples_and_no_other():
             assert what and "#" not in line
 
 
+def test_each_decision_has_a_number_of_its_own():
+    pages = sorted((ROOT / "docs" / "internals" / "decisions").glob("0*.md"))
+    numbers = [int(path.name.partition("-")[0]) for path in pages]
+    assert numbers == list(range(1, len(pages) + 1)), "the next one has the next number"
+    assert all(p.read_text().startswith(f"# {n}. ") for n, p in zip(numbers, pages, strict=True))
+
+
 def test_documents_are_printed_by_the_commands_that_are_said_to(monkeypatch):
     monkeypatch.syspath_prepend(GENERATE)
     printed = runpy.run_path(str(GENERATE / "documents.py"))["PRINTED"]
