@@ -165,6 +165,8 @@ SABOTAGES = (
     Sabotage("records may go from under a seal", "cortexbuild/cli/sealing.py", "    yield from map(store.trace_path, outcome.keys.values())\n", "", "tests/cli/test_seal.py"),
     Sabotage("a sealed sync imports all of us", "cortexbuild/cli/main.py", "from .seal import quickly, seal_for", "from .parser import parse as _\nfrom .seal import quickly, seal_for", "tests/cli/test_seal.py"),
     Sabotage("a view of another project is pruned", "cortexbuild/cli/prune.py", "return sorted(old - views_of_others(store.root, project.root))", "return sorted(old)", "tests/app/test_converge.py"),
+    Sabotage("a card that changed keeps its old licence", "cortexbuild/cli/wire.py", "{tree.digest}/{said}", "{tree.digest}", "tests/app/test_converge.py"),
+    Sabotage("a token that is refused is called a bad connection", "cortexbuild/sources/hf/remote.py", "if status == 401:", "if status == 499:", "tests/app/test_hub.py"),
     Sabotage("licences are not looked at", "cortexbuild/core/planner.py", "    check_licences(manifest, lock)\n", "", "tests/app/test_converge.py"),
     core("a GGUF in 16 bits counts as quantized", "bridges", '"F16", "FP16", "BF16"', '"BF16"'),
     core("two steps have one name", "draft", "        for tell in ways:", "        for tell in ():", "tests/core/test_plan.py"),

@@ -63,7 +63,7 @@ def recipe_of(
         raise ManifestError(
             f"no recipe `{target.recipe}`",
             where=manifest.place(*path_of(name), "recipe"),
-            hint=did_you_mean(target.recipe, list(recipes), "`recipes/` has the known ones"),
+            hint=did_you_mean(target.recipe, list(recipes), "`cortexbuild recipes` lists the known ones"),
         )
     return recipe
 

@@ -16,7 +16,7 @@ from ...core.lock import Pinned
 from ...core.ports import Looks
 from ...errors import IntegrityError, RemoteError, UsageError, shown
 from ...formats.detection import detect_files
-from ...formats.files import model_files, shard_of
+from ...formats.files import CARD, model_files, shard_of
 from ...formats.foreign import MAX_HEADER
 from .._download import TRIES, is_passing, wait
 from .._network import content_of, network_errors, open_by_ranges
@@ -67,9 +67,9 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
                 files.append(File(path, _sha256(whole[path]), len(whole[path])))
         tree = Tree.of(files)  # names are looked at before contents
         sizes = {file.path: file.size for file in files}
-        if "README.md" in listed and not asked.file:
-            whole["README.md"] = _content(asked, commit, "README.md")
-            sizes["README.md"] = len(whole["README.md"])
+        if CARD in listed and not asked.file:
+            whole[CARD] = _content(asked, commit, CARD)
+            sizes[CARD] = len(whole[CARD])
         name = asked.repo.partition("/")[2]
         facts = detect_files(HubFiles(asked, commit, sizes, whole), name)
     return Pinned(origin, tree, facts.to_plain(), commit)
@@ -209,6 +209,12 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
         ) from error
     except network_errors() as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 401:  # a repository that may not be seen is not found, and was told of above
+            raise RemoteError(
+                f"{repo}: the Hub does not know who asks (401), and {_token()}",
+                hint="a token may be revoked or have expired: `hf auth login`, or set HF_TOKEN, "
+                f"takes another; a gated repository also asks for access at {_address(asked)}",
+            ) from error
         why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"
         raise RemoteError(
             f"{repo} could not be reached: {why}",
@@ -226,10 +232,13 @@ def _token() -> str:
 
 
 def _page(asked: Origin) -> str:
+    return f"ask for access at {_address(asked)}, then `hf auth login`, or set HF_TOKEN"
+
+
+def _address(asked: Origin) -> str:
     from huggingface_hub import constants
 
-    page = f"{constants.ENDPOINT}/{asked.repo}"
-    return f"ask for access at {page}, then `hf auth login`, or set HF_TOKEN"
+    return f"{constants.ENDPOINT}/{asked.repo}"
 
 
 def _revisions(asked: Origin) -> str:
