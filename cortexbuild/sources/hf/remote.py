@@ -15,6 +15,7 @@ from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Looks
 from ...errors import IntegrityError, RemoteError, UsageError, shown
+from ...formats.code import code_files
 from ...formats.detection import detect_files
 from ...formats.files import CARD, model_files, shard_of
 from ...formats.foreign import MAX_HEADER
@@ -56,23 +57,26 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
         )
         commit = str(info.sha)
         listed = {item.rfilename: item for item in info.siblings or []}
-        chosen = _chosen(asked, listed)
-        files, whole = [], {}
-        for path in chosen:
-            item = listed[path]
-            if item.lfs is not None:
-                files.append(File(path, _digest(path, item.lfs.sha256), int(item.lfs.size)))
-            else:  # in git, where its name is a sha1; and small
-                whole[path] = _content(asked, commit, path)
-                files.append(File(path, _sha256(whole[path]), len(whole[path])))
-        tree = Tree.of(files)  # names are looked at before contents
-        sizes = {file.path: file.size for file in files}
+        whole: dict[str, bytes] = {}
+
+        def file_of(path: str) -> File:
+            lfs = listed[path].lfs
+            if lfs is not None:
+                return File(path, _digest(path, lfs.sha256), int(lfs.size))
+            whole[path] = _content(asked, commit, path)  # in git, where its name is a sha1; small
+            return File(path, _sha256(whole[path]), len(whole[path]))
+
+        tree = Tree.of(map(file_of, _chosen(asked, listed)))  # names are looked at before contents
+        sizes = {file.path: file.size for file in tree.files}
         if CARD in listed and not asked.file:
             whole[CARD] = _content(asked, commit, CARD)
             sizes[CARD] = len(whole[CARD])
         name = asked.repo.partition("/")[2]
         facts = detect_files(HubFiles(asked, commit, sizes, whole), name)
-    return Pinned(origin, tree, facts.to_plain(), commit)
+        if not asked.file:
+            sizes |= dict.fromkeys((path for path in listed if path.endswith(".py")), 0)
+        code = Tree.of(map(file_of, code_files(HubFiles(asked, commit, sizes, whole))))
+    return Pinned(origin, tree, facts.to_plain(), commit, code)
 
 
 def still_has(asked: Origin, pinned: Pinned) -> bool:
