@@ -117,10 +117,13 @@ def _steps(provenance: Mapping[str, Any]) -> Iterator[Sequence[str]]:
     for step in provenance["predicate"]["buildDefinition"]["internalParameters"]["steps"]:
         tool, settings = step["tool"], step["params"]
         engine = ", ".join(f"{name} {version}" for name, version in tool["engine"].items())
+        said = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
+        if step["code"]:
+            said.append("ran code that the model brings")
         yield (
             step["kind"],
             f"{tool['name']}" + (f" ({engine})" if engine else ""),
-            ", ".join(f"{name}: {json.dumps(value)}" for name, value in settings.items()),
+            ", ".join(said),
         )
 
 

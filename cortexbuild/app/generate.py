@@ -59,8 +59,21 @@ def look(project: Project, target: str) -> Built | None:
 
 
 def load(project: Project, pattern: str) -> LoadedModel:
-    built = find_built(project, pattern)
-    return project.find_runtime(built.format).load(built.path)
+    return load_built(project, find_built(project, pattern))
+
+
+def load_built(project: Project, built: Built) -> LoadedModel:
+    """In this process; so it raises ToolError for a model that its runtime runs by its own code."""
+    runtime = project.find_runtime(built.format)
+    model = built.target.partition(":")[0]
+    if runtime.load_with_code is not None and project.manifest.models[model].allow_code:
+        raise ToolError(
+            f"{built.target} is run by code that the model brings, which is run in steps alone, "
+            "away from your terminal and your credentials",
+            hint=f"`cortexbuild path {built.target}` is a folder for transformers, with "
+            "`trust_remote_code=True` of your own; GGUF and MLX targets run without its code",
+        )
+    return runtime.load(built.path)
 
 
 def _check(project: Project, built: Built) -> None:

@@ -38,6 +38,7 @@ class Node:
     tool: Mapping[str, Plain]
     params: Mapping[str, Plain]
     determinism: str
+    code: bool
     inputs: Sequence[Edge]
     targets: Sequence[str]
     state: State
@@ -113,6 +114,7 @@ def _node(
         tool=step.tool.plain(),
         params=dict(step.params),
         determinism=_determinism(project, step),
+        code=step.code,
         inputs=[Edge(role, item.step, list(item.reads)) for role, item in step.inputs.items()],
         targets=list(targets),
         state=view.state,

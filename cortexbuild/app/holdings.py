@@ -55,16 +55,17 @@ def sources(project: Project, steps: Sequence[Node]) -> list[SourceView]:
         pinned = project.lock.sources.get(step.origin)
         if step.kind is not Kind.FETCH or pinned is None or step.origin in found:
             continue
+        tree = step.tree or pinned.tree
         base = pinned.facts.get("base_model")
         found[step.origin] = SourceView(
             origin=without_logins(step.origin),
             commit=pinned.commit or None,
-            digest=pinned.tree.digest,
-            size=pinned.tree.size,
+            digest=tree.digest,
+            size=tree.size,
             licence=licence_of(project.lock, step.origin),
             base_model=str(base) if base else None,
             facts=dict(pinned.facts),
-            files=list(pinned.tree.files),
+            files=list(tree.files),
             targets=node.targets,
             here=node.here,
         )

@@ -38,7 +38,7 @@ class Standing:
     def has_moved(self) -> bool:
         if self.locked is None or self.newest is None:
             return False
-        return (self.locked.commit, self.locked.tree) != (self.newest.commit, self.newest.tree)
+        return (self.locked.commit, self.locked.whole) != (self.newest.commit, self.newest.whole)
 
 
 def standings(manifest: Manifest, lock: Lock, ask: Sources) -> Iterator[Standing]:

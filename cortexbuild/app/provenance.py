@@ -76,6 +76,7 @@ def _step(project: Project, step: Step, trace: Trace | None) -> Mapping[str, obj
         "kind": step.kind.value,
         "tool": step.tool.plain(),
         "params": dict(step.params),
+        "code": step.code,
         "determinism": project.find_step_tool(step).determinism,
         "key": trace.key if trace is not None else None,
         "output": trace.tree.digest if trace is not None else None,
@@ -92,10 +93,10 @@ def _sources(project: Project, goal: Goal) -> list[Mapping[str, object]]:
         if step.kind is not Kind.FETCH or step.tree is None:
             continue
         pinned = project.lock.sources[step.origin]
-        digest: dict[str, str] = {"sha256": pinned.tree.digest}
+        digest: dict[str, str] = {"sha256": step.tree.digest}
         if pinned.commit:
             digest["gitCommit"] = pinned.commit
-        files = {file.path: file.digest for file in pinned.tree.files}
+        files = {file.path: file.digest for file in step.tree.files}
         notes = {"licence": pinned.facts.get("licence"), "files": files}
         found.append({"uri": without_logins(step.origin), "digest": digest, "annotations": notes})
     return found

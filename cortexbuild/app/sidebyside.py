@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ..core.ports import LoadedModel, Sampling
-from .generate import Built, find_built
+from .generate import Built, find_built, load_built
 from .measured import goal_that_counts, measures_of, numbers
 from .project import Project
 
@@ -53,7 +53,7 @@ def write_each(
 
 
 def _write(project: Project, built: Built, prompt: str, sampling: Sampling) -> Written:
-    model = project.find_runtime(built.format).load(built.path)
+    model = load_built(project, built)
     for _ in model.generate(prompt, replace(sampling, max_tokens=1)):
         pass  # engines compile and load what they need at the first token
     started = time.monotonic()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ..core.bridges import planned_format
 from ..core.digest import Plain
 from ..core.document import Text
+from ..core.lock import NO_FILES, Pinned
 from ..core.manifest import Manifest
 from ..core.ports import Toolbox
 from ..core.recipe import Recipe
@@ -80,6 +81,7 @@ def recipe_for(
     """The first of the usual recipes that this model can go through; or one that keeps it as it
     is, where it is quantized already. Raises what stands against the first where none can."""
     refused: UsageError | None = None
+    pinned = Pinned(origin, NO_FILES, facts)
     for recipe in (*usual, planned_format(facts)):
         if recipe not in recipes:
             continue
@@ -87,7 +89,7 @@ def recipe_for(
         alone = Manifest.parse(Text("cortex.yaml", entry))
         target = alone.models["it"].targets[recipe]
         try:
-            route_of(alone, recipes, f"it:{recipe}", target, facts, toolbox)
+            route_of(alone, recipes, f"it:{recipe}", target, pinned, toolbox)
         except UsageError as error:
             why = str(error).partition(f"it:{recipe}: ")[2] or str(error)  # nobody wrote that place
             refused = refused or UsageError(why, hint=error.hint)

@@ -24,6 +24,7 @@ from ..core.ports import Job, Pull, Toolbox
 from ..core.step import StepId
 from ..errors import LockError
 from ..exec.local import LocalExecutor
+from ..formats.files import CARD
 from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
@@ -136,7 +137,10 @@ class IndexedLooks:
         return known
 
     def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
-        name = f"facts/{VERSION}/{tree.digest}"
+        card = place / CARD
+        # No file of the model, and so not in its tree; but it is where a licence stands.
+        said = self.sum_of(card)[0] if card.is_file() else ""
+        name = f"facts/{VERSION}/{tree.digest}/{said}"
         known = self._index.note(name)
         if known is None:
             from ..formats.detection import detect

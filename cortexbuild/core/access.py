@@ -13,6 +13,8 @@ Mode: TypeAlias = Literal["off", "r", "rw"]
 DEFAULT: Mode = "r"
 """Of remotes: those who write are few, and say so."""
 
+NONE = "cortex.yaml lists no remote; one is added by `cache: {remotes: [s3://bucket/prefix]}`"
+
 
 def modes(text: str, names: Sequence[str]) -> Mapping[str, Mode]:
     """The mode of each remote of these names, by a text such as `remote:r,team:rw`.
@@ -39,8 +41,9 @@ def modes(text: str, names: Sequence[str]) -> Mapping[str, Mode]:
             found[name] = cast(Mode, mode)
         else:
             known = ["local", "remote", *names]
+            others = f"there are {', '.join(known)}" if names else NONE
             raise UsageError(
                 f"`--cache {text}`: there is no remote `{name}`",
-                hint=did_you_mean(name, known, f"there are {', '.join(known)}"),
+                hint=did_you_mean(name, known, others),
             )
     return found

@@ -18,9 +18,11 @@ from .step import FETCH, Input, Kind, Step, StepId
 
 @dataclass(slots=True)
 class Draft:
-    """Steps, goals, and by which targets each step is used."""
+    """Steps, goals, and by which targets each step is used. `with_code` are the models whose own
+    code may be run."""
 
     lock: Lock
+    with_code: frozenset[str] = frozenset()
     steps: dict[StepId, Step] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     users: dict[StepId, set[str]] = field(default_factory=dict)
@@ -34,8 +36,9 @@ class Draft:
     def fetch(self, origin: str, label: str, user: str) -> StepId:
         # Named by what it yields, so a mirror or a moved folder is still a hit.
         pinned = self.pinned(origin)
+        tree = pinned.whole if self._allows_code(user) else pinned.tree
         step = Step(
-            Kind.FETCH, FETCH, {}, {}, label, origin=origin, commit=pinned.commit, tree=pinned.tree
+            Kind.FETCH, FETCH, {}, {}, label, origin=origin, commit=pinned.commit, tree=tree
         )
         return self._keep(step, user)
 
@@ -55,7 +58,11 @@ class Draft:
         for role in wanted:
             reads = () if role == FACTS else tool.reads.get(role, ("*",))
             inputs[role] = Input(roles[role], reads)
-        return self._keep(Step(tool.kind, locked, params, inputs, label, format_), user)
+        code = tool.runs_code and self._allows_code(user)
+        return self._keep(Step(tool.kind, locked, params, inputs, label, format_, code=code), user)
+
+    def _allows_code(self, user: str) -> bool:
+        return user.partition(":")[0] in self.with_code
 
     def finished(self) -> Plan:
         """The plan, with steps that several targets share named after what they have in common,

@@ -18,18 +18,28 @@ FACTS = (
 """What a plan and a policy may depend on, of all that detection finds (`formats/facts.py`)."""
 
 
+NO_FILES = Tree(())
+
+
 @dataclass(frozen=True, slots=True)
 class Pinned:
     """A source as it was when locked: what its bytes are, before a byte is brought here.
 
     `facts` are what detection found in its headers, as plain values, and only those of FACTS.
-    `commit` is the revision that the source has for these bytes, where it has such a thing.
+    `commit` is the revision that the source has for these bytes, where it has such a thing. `code`
+    are files of Python that the model asks to be run: they are fetched only where the manifest
+    allows that.
     """
 
     origin: str
     tree: Tree
     facts: Mapping[str, Plain]
     commit: str = ""
+    code: Tree = NO_FILES
+
+    @property
+    def whole(self) -> Tree:
+        return Tree.of((*self.tree.files, *self.code.files)) if self.code.files else self.tree
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
         before, after = old.sources.get(origin), new.sources.get(origin)
         name = without_logins(origin)
         if before is None and after is not None:
-            size = f"{len(after.tree.files)} files, {after.tree.size} bytes"
+            size = f"{len(after.whole.files)} files, {after.whole.size} bytes"
             found.append(
                 Change("+", name, f"at {after.commit[:12]}, {size}" if after.commit else size)
             )
@@ -54,15 +54,15 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
 def _moved(before: Pinned, after: Pinned) -> str:
     if before.commit != after.commit:
         return f"{before.commit[:12] or 'unknown'} -> {after.commit[:12] or 'unknown'}"
-    if before.tree == after.tree:
+    if before.whole == after.whole:
         return "is described otherwise"
-    return f"{before.tree.digest[:12]} -> {after.tree.digest[:12]}"
+    return f"{before.whole.digest[:12]} -> {after.whole.digest[:12]}"
 
 
 def _files(before: Pinned, after: Pinned) -> list[str]:
     lines = []
-    for path in sorted({file.path for tree in (before.tree, after.tree) for file in tree.files}):
-        was, now = before.tree.find(path), after.tree.find(path)
+    for path in sorted({file.path for tree in (before.whole, after.whole) for file in tree.files}):
+        was, now = before.whole.find(path), after.whole.find(path)
         if was is None and now is not None:
             lines.append(f"+ {path}  {now.size} bytes")
         elif now is None and was is not None:

@@ -81,12 +81,17 @@ def _table(name: str, rows: Mapping[str, str]) -> str:
 
 
 def _source(pinned: Pinned) -> str:
-    files = ",\n".join(
-        "  " + _line({"path": file.path, "size": file.size, "sha256": file.digest}, sort=False)
-        for file in pinned.tree.files
-    )
     commit = f' "commit":{_line(pinned.commit)},\n' if pinned.commit else ""
-    return f'{{\n{commit} "facts":{_line(pinned.facts)},\n "files":[\n{files}\n ]}}'
+    code = f' "code":[\n{_files(pinned.code)}\n ],\n' if pinned.code.files else ""
+    facts, files = _line(pinned.facts), _files(pinned.tree)
+    return f'{{\n{commit}{code} "facts":{facts},\n "files":[\n{files}\n ]}}'
+
+
+def _files(tree: Tree) -> str:
+    return ",\n".join(
+        "  " + _line({"path": file.path, "size": file.size, "sha256": file.digest}, sort=False)
+        for file in tree.files
+    )
 
 
 def _line(value: object, *, sort: bool = True) -> str:
@@ -109,17 +114,24 @@ def _doubled(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
 
 
 def _pinned(origin: str, entry: Mapping[str, Any]) -> Pinned:
-    files = []
-    for item in entry["files"]:
-        path, size = item["path"], item["size"]
-        if not isinstance(path, str) or type(size) is not int or size < 0:
-            raise ValueError(f"a file of {origin} has no path and size")
-        files.append(File(path, _digest(item["sha256"]), size))
+    files, code = (_tree(origin, items) for items in (entry["files"], entry.get("code", [])))
     facts = dict(entry["facts"])
     canonical(facts)  # a plan depends on them, and a key may: no floats, no half letters
     if not isinstance(facts.get("format"), str):
         raise ValueError(f"{origin} has no format")
-    return Pinned(origin, Tree.of(files), facts, str(entry.get("commit", "")))
+    pinned = Pinned(origin, files, facts, str(entry.get("commit", "")), code)
+    _ = pinned.whole  # no path is in both
+    return pinned
+
+
+def _tree(origin: str, items: Sequence[Mapping[str, Any]]) -> Tree:
+    files = []
+    for item in items:
+        path, size = item["path"], item["size"]
+        if not isinstance(path, str) or type(size) is not int or size < 0:
+            raise ValueError(f"a file of {origin} has no path and size")
+        files.append(File(path, _digest(item["sha256"]), size))
+    return Tree.of(files)
 
 
 def _tool(entry: Mapping[str, Any]) -> ToolId:

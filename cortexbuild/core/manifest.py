@@ -164,6 +164,13 @@ class Model(Entry):
         BeforeValidator(_adapters, json_schema_input_type=list[str | Adapter]),
         Field(strict=False, description="LoRA adapters, merged in this order"),
     ] = ()
+    allow_code: Annotated[
+        bool,
+        Field(
+            description="run the Python that the source brings for itself (`auto_map`), in the "
+            "steps that load the model with transformers: as you, and in no sandbox"
+        ),
+    ] = False
     targets: Annotated[
         Mapping[Name, Target],
         BeforeValidator(_targets, json_schema_input_type=list[str] | dict[str, Target]),

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from .bridges import planned_format
 from .candidates import Candidate, candidates, limits_of
+from .codeallowed import check_allowed
 from .digest import Plain, digest_value
 from .draft import Draft
 from .licences import check_licences
-from .lock import Lock
+from .lock import Lock, Pinned
 from .manifest import Manifest, Model, Target
 from .plan import Goal, Plan
 from .ports import Toolbox
@@ -32,7 +33,8 @@ def make_plan(
     `memory` is this machine's, in bytes, for recipes that choose by it.
     """
     check_licences(manifest, lock)
-    planner = _Planner(manifest, recipes, toolbox, memory, Draft(lock))
+    with_code = check_allowed(manifest, lock)
+    planner = _Planner(manifest, recipes, toolbox, memory, Draft(lock, with_code))
     for name, model, target in manifest.targets():
         planner.add(name, model, target)
     return planner.draft.finished()
@@ -54,12 +56,23 @@ class _Planner:
         for number, candidate in enumerate(found):
             prefix = f"{candidate.target.recipe}-" if number or target.escalate else ""
             goals.append(self._goal(name, model, candidate, prefix))
-        self.draft.goals[name] = _chained(goals, self.draft.lock, name)
+        self.draft.goals[name] = self._told(_chained(goals, self.draft.lock, name), pinned)
+
+    def _told(self, goal: Goal, pinned: Pinned) -> Goal:
+        """With a note of the code that is run for it."""
+        steps = self.draft.steps
+        chain = Plan(steps, {}).chain((goal.model, *goal.checks))
+        if not any(steps[id_].code for id_ in chain):
+            return goal
+        files = ", ".join(file.path for file in pinned.code.files)
+        said = f"runs code that the model brings ({files})"
+        return replace(goal, note="; ".join(filter(None, (goal.note, said))))
 
     def _goal(self, name: str, model: Model, candidate: Candidate, prefix: str) -> Goal:
-        facts, target = self.draft.pinned(model.source).facts, candidate.target
+        pinned, target = self.draft.pinned(model.source), candidate.target
+        facts = pinned.facts
         recipe = recipe_of(self.manifest, self.recipes, name, target)
-        route = route_of(self.manifest, self.recipes, name, target, facts, self.toolbox)
+        route = route_of(self.manifest, self.recipes, name, target, pinned, self.toolbox)
         walk = Walk(self.draft, self.manifest, self.toolbox, name, model)
         walk.begin(planned_format(facts), facts["format"])
         checks = walk.along(route, target, recipe, f"{name}/{prefix}")

@@ -54,7 +54,7 @@ class Run:
     """What a tool is given: inputs to read, a way to call programs, and two to give files.
 
     What is in the folder `out` at the end belongs to the output, and what `output` was told to
-    create.
+    create. Only with `allow_code` may code be run that a model brings.
     """
 
     inputs: Mapping[str, Path]
@@ -62,6 +62,7 @@ class Run:
     call: Callable[[Sequence[str]], None]
     progress: Progress
     output: Output
+    allow_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,9 @@ class Tool:
     estimates the bytes of its output from those of its input, and `needs` what it takes while it
     runs from those of each input; both decide when and where it runs, and nothing of what it
     makes. `check` raises UsageError for a source that it would fail on, as far as its facts
-    (`core/lock.py`) tell.
+    (`core/lock.py`) tell. `knows` tells whether it can do its work on a model of this
+    architecture that brings code, without running any; one that `runs_code` can do it on others
+    by running that, where the manifest allows it.
     """
 
     name: str
@@ -94,6 +97,8 @@ class Tool:
     determinism: Literal["bit-exact", "seeded", "best-effort"] = "bit-exact"
     bridge: bool = False
     check: Callable[[Mapping[str, Plain]], None] = lambda _: None
+    knows: Callable[[str], bool] = lambda _: True
+    runs_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,12 +224,14 @@ class Runtime:
     """A way to run built models of some formats (patterns); `path` is their folder or file.
 
     `server` tells how to serve one, by its path, its target, a host and a port; None where nothing
-    here does.
+    here does. `load_with_code` runs code that the model brings, and so belongs in a step's process;
+    None where it would run none.
     """
 
     formats: tuple[str, ...]
     load: Callable[[Path], LoadedModel]
     server: Callable[[Path, str, str, int], Server] | None = None
+    load_with_code: Callable[[Path], LoadedModel] | None = None
 
 
 class Store(Protocol):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from ..errors import ManifestError, UsageError
 from .bridges import planned_format
 from .candidates import candidates, path_of
-from .digest import Plain
+from .codeallowed import check_needed
 from .document import did_you_mean
 from .lock import Pinned
 from .manifest import Manifest, Target
@@ -43,13 +43,13 @@ def tools_of(
         tools = [toolbox.find("detect", Kind.DETECT, format_)]
         chosen = [each.target for each in candidates(manifest, name, target, pinned, memory)]
         for candidate in chosen:
-            route = route_of(manifest, recipes, name, candidate, pinned.facts, toolbox)
+            route = route_of(manifest, recipes, name, candidate, pinned, toolbox)
             tools += route.tools()
         if target.recipe == "auto-int":  # another machine, with other memory, takes another
             others = [target.model_copy(update={"recipe": recipe}) for recipe in INTEGER_RECIPES]
             for other in others:
                 with suppress(UsageError):
-                    route = route_of(manifest, recipes, name, other, pinned.facts, toolbox)
+                    route = route_of(manifest, recipes, name, other, pinned, toolbox)
                     tools += route.tools()
         found.update((tool_name(tool), tool) for tool in tools)
     return found
@@ -63,7 +63,9 @@ def recipe_of(
         raise ManifestError(
             f"no recipe `{target.recipe}`",
             where=manifest.place(*path_of(name), "recipe"),
-            hint=did_you_mean(target.recipe, list(recipes), "`recipes/` has the known ones"),
+            hint=did_you_mean(
+                target.recipe, list(recipes), "`cortexbuild recipes` lists the known ones"
+            ),
         )
     return recipe
 
@@ -73,11 +75,11 @@ def route_of(
     recipes: Mapping[str, Recipe],
     name: str,
     target: Target,
-    facts: Mapping[str, Plain],
+    pinned: Pinned,
     toolbox: Toolbox,
 ) -> Route:
     """The steps of one target. Raises ManifestError where there is no way to build it."""
-    format_ = planned_format(facts)
+    format_ = planned_format(pinned.facts)
     recipe = recipe_of(manifest, recipes, name, target)
     for number, item in enumerate(recipe.steps):
         try:
@@ -89,10 +91,11 @@ def route_of(
     try:
         route = find_route(recipe, format_, toolbox, settings=target.set, merge=merge)
         for tool in route.tools():
-            tool.check(facts)
+            tool.check(pinned.facts)
     except UsageError as error:
         where = manifest.place(*path_of(name))
         raise ManifestError(f"{name}: {error}", where=where, hint=error.hint) from error
+    check_needed(manifest, name, pinned, route.tools())
     _check_settings(target, route, manifest, name)
     return route
 

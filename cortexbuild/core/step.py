@@ -67,8 +67,9 @@ class Step:
 
     `format` is what the `model` input is, since one tool's name may stand for several edges.
     `tree` is set where the output is known beforehand, as it is for a pinned source; such a
-    step runs only when somebody needs the bytes. `label`, `origin` and `commit` are for people
-    and for finding bytes; they are never part of the key.
+    step runs only when somebody needs the bytes. With `code` it may run code that the model
+    brings. `label`, `origin` and `commit` are for people and for finding bytes; they are never
+    part of the key.
     """
 
     kind: Kind
@@ -80,11 +81,14 @@ class Step:
     origin: str = ""
     commit: str = ""
     tree: Tree | None = None
+    code: bool = False
 
     @property
     def spec(self) -> Mapping[str, Plain]:
         """The ingredients but for the inputs' contents."""
+        code = {"code": True} if self.code else {}
         return {
+            **code,
             "schema": KEY_SCHEMA,
             "kind": self.kind.value,
             "tool": self.tool.plain(),
@@ -116,6 +120,10 @@ class Step:
 
 def key_of(ingredients: Ingredients) -> StepKey:
     return StepKey(digest_value("step.v1", ingredients))
+
+
+INPUTS = ("tree", "inputs", "salt")
+"""The ingredients that are no part of a step's `spec`."""
 
 
 def spec_digest(spec: Mapping[str, Plain]) -> Digest:

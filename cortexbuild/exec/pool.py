@@ -23,6 +23,8 @@ from .errand import Errand
 
 LESS_AT_ONCE = "`-j 1` runs one step at a time; `resources: {memory: …}` says what there is"
 MOST_JOBS = 50  # of one child: libraries leak
+CODE = "a model's own code"
+"""Instead of an engine's name. Such a child does one job: what ran in it may have changed it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,7 +81,7 @@ class Pool:
     def give_back(self, child: Child) -> None:
         with self._lock:
             self.lent.remove(child)
-            if self._closed or child.jobs >= MOST_JOBS:
+            if self._closed or child.jobs >= MOST_JOBS or child.engine == CODE:
                 _end(child)
             else:
                 self.idle.append(child)
@@ -128,6 +130,8 @@ class Pool:
 def engine_of(work: Job | Errand) -> str:
     if isinstance(work, Errand) or work.step.kind is Kind.FETCH or work.pull is not None:
         return Kind.FETCH
+    if work.step.code:
+        return CODE
     return next(iter(work.step.tool.engine), "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import time
@@ -141,7 +142,9 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     # What is not the same to the last bit in every run has to come from one.
     goes_on = job.again == "no" and tool.determinism == "bit-exact"
     unfinished = Unfinished(store, job.key, aside, anew=not goes_on)
-    run = Run(inputs, out, _call, progress, unfinished)
+    run = Run(inputs, out, _call, progress, unfinished, step.code)
+    if step.code:  # this process is for it alone (pool.py): transformers is not imported yet
+        os.environ["HF_MODULES_CACHE"] = str(folder / "code")
     tool.run(run, tool.params.from_plain(step.params))
     made = Tree.of((*store.add_folder(out).files, *unfinished.take()))
     if not made.files:

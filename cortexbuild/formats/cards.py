@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import plain
 from .adapters import base_of_adapter
+from .files import CARD
 from .listing import Files, read_bytes, read_object
 from .settings import Settings, settings_of
 
@@ -81,7 +82,7 @@ def public_name(found: object) -> str | None:
 
 def _front_matter(files: Files) -> Mapping[str, str]:
     """The plain values at the head of a README, without YAML: of a list, its only item."""
-    head = _FRONT_MATTER.match(_text(files, "README.md") or "")
+    head = _FRONT_MATTER.match(_text(files, CARD) or "")
     values: dict[str, str] = {}
     items: dict[str, list[str]] = {}
     key = ""

@@ -19,6 +19,9 @@ ADAPTERS = (
 )
 """What Cortex, mlx-lm and PEFT call an adapter's weights, and the older names of the last two."""
 
+CARD = "README.md"
+"""A model card, whose head names a licence: detection reads it, and no step does."""
+
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})(?P<suffix>\.\w+)")
 _PYTORCH = re.compile(r"pytorch_model.*\.(bin|pth|pt)")
 _OTHER_STATE = re.compile(

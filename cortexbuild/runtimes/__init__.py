@@ -5,9 +5,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from fnmatch import fnmatchcase
+from pathlib import Path
 
-from ..core.ports import Runtime
+from ..core.ports import LoadedModel, Runtime
 from ..errors import ToolError
+
+
+def load(format_: str, folder: Path, *, allow_code: bool) -> LoadedModel:
+    """A model as its runtime has it; with its own code where that is allowed, and run."""
+    runtime = find_runtime(format_)
+    with_code = runtime.load_with_code if allow_code else None
+    return (with_code or runtime.load)(folder)
 
 
 def find_runtime(format_: str) -> Runtime:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, ToolError
+from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, ToolError, shown
+from ..formats.code import ELSEWHERE, asked_for
+from ..formats.listing import local_files
 
 HINT = "pip install 'cortexbuild[torch]'"
 NOISY = ("torch.utils._pytree", "torchao", "bitsandbytes", "transformers")
@@ -36,17 +38,20 @@ def quiet() -> Iterator[None]:
             bars.enable_progress_bar()
 
 
-def load_model(folder: Path, **how: Any) -> Any:
+def load_model(folder: Path, *, allow_code: bool = False, **how: Any) -> Any:
     """A causal language model in the dtype of its weights; `how` goes to `from_pretrained`.
 
     transformers fills in at random what a folder does not have, and leaves out what the model
-    does not know. Both are a ToolError here, and so is all else that keeps it from loading.
+    does not know. Both are a ToolError here, and so is all else that keeps it from loading. Code
+    that the folder brings is run with `allow_code` alone.
     """
     with _loading():
         from transformers import AutoModelForCausalLM
 
         model, found = AutoModelForCausalLM.from_pretrained(
-            str(folder), output_loading_info=True, **{**_LOCAL, "dtype": "auto", **how}
+            str(folder),
+            output_loading_info=True,
+            **{**_how(folder, allow_code), "dtype": "auto", **how},
         )
     for what in ("missing", "unexpected", "mismatched"):
         if names := sorted(map(str, found[f"{what}_keys"])):
@@ -57,19 +62,19 @@ def load_model(folder: Path, **how: Any) -> Any:
     return model.eval()
 
 
-def load_tokenizer(folder: Path) -> Any:
+def load_tokenizer(folder: Path, *, allow_code: bool = False) -> Any:
     with _loading():
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(str(folder), **_LOCAL)
+        return AutoTokenizer.from_pretrained(str(folder), **_how(folder, allow_code))
 
 
-def is_tied(folder: Path) -> bool:
+def is_tied(folder: Path, *, allow_code: bool = False) -> bool:
     """Whether the output layer of the model is its embedding."""
     with _loading():
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(str(folder), **_LOCAL)
+        config = AutoConfig.from_pretrained(str(folder), **_how(folder, allow_code))
     return bool(getattr(config.get_text_config(decoder=True), "tie_word_embeddings", False))
 
 
@@ -92,11 +97,11 @@ def _check_packed(model: Any) -> None:
             module.support_avx512bf16_for_cpu = False
 
 
-def load_exact(folder: Path) -> Any:
+def load_exact(folder: Path, *, allow_code: bool = False) -> Any:
     """The model in float32, its weights dequantized to what they stand for."""
     import torch
 
-    model = load_model(folder)
+    model = load_model(folder, allow_code=allow_code)
     for name, module in list(model.named_modules()):
         weight = getattr(module, "weight", None)
         if weight is None or not is_quantized(weight):
@@ -129,7 +134,19 @@ def _dequantized(weight: Any) -> Any:
 
 
 _BLOCK_ROWS = 32
-_LOCAL = {"local_files_only": True, "trust_remote_code": False}
+
+
+def _how(folder: Path, allow_code: bool) -> dict[str, Any]:
+    """Never by the network. Raises ToolError for code that is not among the model's own files:
+    what of it lies in the Hub's cache here is pinned by nobody."""
+    if allow_code:
+        for name in asked_for(local_files(folder)):
+            if ELSEWHERE in name:
+                raise ToolError(
+                    f"it asks for code of another repository, {shown(name)}",
+                    hint="copy the model and that code into one folder, and name it as the source",
+                )
+    return {"local_files_only": True, "trust_remote_code": allow_code}
 
 
 @contextmanager
@@ -140,4 +157,6 @@ def _loading() -> Iterator[None]:
         except (ImportError, OSError, ValueError, RuntimeError) as error:
             said = (str(error).strip() or type(error).__name__).splitlines()[0]
             hint = HINT if isinstance(error, ImportError) else OTHER_PUBLICATION
+            if "trust_remote_code" in str(error):
+                hint = "read that code; `allow_code: true` under the model has it run, as you"
             raise ToolError(f"transformers cannot load it: {said}", hint=hint) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 
 
 class TorchModel:
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._tokenizer = load_tokenizer(folder)
-        self._model = load_model(folder)
+    def __init__(self, folder: Path, *, allow_code: bool = False) -> None:
+        self._folder, self._allow_code = folder, allow_code
+        self._tokenizer = load_tokenizer(folder, allow_code=allow_code)
+        self._model = load_model(folder, allow_code=allow_code)
         self._exact: Any = None
 
     def encode(self, text: str, *, whole: bool = True) -> list[int]:
@@ -101,10 +102,12 @@ class TorchModel:
     def exact(self) -> Any:
         """The model with its weights dequantized to float32, as `logits` computes it."""
         if self._exact is None:
-            self._exact = load_exact(self._folder)
+            self._exact = load_exact(self._folder, allow_code=self._allow_code)
         return self._exact
 
 
 RUNTIME = Runtime(
-    formats=("safetensors", "int8", "int4", "torchao-8bit", "bnb-nf4"), load=TorchModel
+    formats=("safetensors", "int8", "int4", "torchao-8bit", "bnb-nf4"),
+    load=TorchModel,
+    load_with_code=partial(TorchModel, allow_code=True),
 )

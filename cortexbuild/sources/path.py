@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ..core.digest import File, Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
 from ..errors import ToolError, UsageError
+from ..formats.code import code_files
 from ..formats.files import model_files
+from ..formats.listing import local_files
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -19,19 +21,17 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
         raise UsageError(
             f"{place} does not exist", hint=f"`{origin}` is relative to the folder of cortex.yaml"
         )
-    files = []
-    for name, path in _named(place).items():
-        digest, size = looks.sum_of(path)
-        files.append(File(name, digest, size))
-    if not files:
+    found = _found(place)
+    tree = _tree({name: found[name] for name in model_files(found)}, looks)
+    if not tree.files:
         raise UsageError(f"{place} has no file of a model", hint="is it the right folder?")
-    tree = Tree.of(files)
-    return Pinned(origin, tree, looks.facts_of(place, tree))
+    code = _tree({name: found[name] for name in _code(place, found)}, looks)
+    return Pinned(origin, tree, looks.facts_of(place, tree), code=code)
 
 
 def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     place = _place(pinned.origin, root)
-    named = _named(place) if place.exists() else {}
+    named = _found(place) if place.exists() else {}
     for file in pinned.tree.files:
         if file.path not in named:
             raise ToolError(
@@ -66,13 +66,22 @@ def _place(origin: str, root: Path) -> Path:
     return root / Path(origin.removeprefix("path:")).expanduser()
 
 
-def _named(place: Path) -> dict[str, Path]:
-    """The files that matter, by the path they have in the artifact."""
+def _found(place: Path) -> dict[str, Path]:
+    """All files, by the path they would have in the artifact."""
     if place.is_file():
         return {place.name: place}
     files = (Path(folder, name) for folder, _, names in os.walk(place) for name in names)
-    found = {path.relative_to(place).as_posix(): path for path in files if path.is_file()}
-    return {name: found[name] for name in model_files(found)}
+    return {path.relative_to(place).as_posix(): path for path in files if path.is_file()}
+
+
+def _code(place: Path, found: Mapping[str, Path]) -> Sequence[str]:
+    """What the model asks to be run; most have no Python, and are not looked at for it."""
+    is_model = place.is_dir() and any(name.endswith(".py") for name in found)
+    return code_files(local_files(place)) if is_model else ()
+
+
+def _tree(named: Mapping[str, Path], looks: Looks) -> Tree:
+    return Tree.of(File(name, *looks.sum_of(path)) for name, path in named.items())
 
 
 SOURCE = Source("path", pin, fetch, local=True, has=has, places=places)

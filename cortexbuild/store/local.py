@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
-from ..core.step import Ingredients, StepKey, Trace, spec_digest
+from ..core.step import INPUTS, Ingredients, StepKey, Trace, spec_digest
 from ..errors import IntegrityError, StoreError
 from . import disk, drafts
 from .blobs import Blobs, files_in
@@ -154,7 +154,7 @@ class LocalStore(Blobs):
                 yield found
 
     def _remember(self, trace: Trace) -> None:
-        spec = {k: trace.ingredients[k] for k in ("schema", "kind", "tool", "format", "params")}
+        spec = {k: value for k, value in trace.ingredients.items() if k not in INPUTS}
         self.index.keep_spec(spec_digest(spec))
 
 

@@ -20,6 +20,7 @@ from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError, UsageError
+from ..runtimes.architectures import in_transformers
 from .torch import versions
 
 LEAST_TOKENS = 64
@@ -103,6 +104,6 @@ TOOLS = (
         "curvature", Kind.MEASURE, CurvatureParams, measure, revision=1,
         accepts=("safetensors",), makes="curvature", wants=("calibration",), engine=engine,
         check=no_mixture, predict=lambda _params, size: size // 1000, determinism="best-effort",
-        needs=holding(700 * MIB, 7.5),
+        needs=holding(700 * MIB, 7.5), knows=in_transformers,
     ),
 )  # fmt: skip

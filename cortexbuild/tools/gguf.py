@@ -200,6 +200,7 @@ TOOLS = (
         "gguf", Kind.CONVERT, ConvertParams, convert, revision=1,
         accepts=("safetensors",), makes="gguf", wants=("facts", "toolchain"),
         engine=_convert_engine, predict=_converted_size, needs=streaming(450 * MIB, 3),
+        knows=lambda _architecture: False,  # the converter may run code by itself
     ),
     Tool(
         "gguf", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,

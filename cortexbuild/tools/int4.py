@@ -13,6 +13,7 @@ from ..core.needs import MIB, holding
 from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
+from ..runtimes.architectures import in_transformers
 from .int8 import no_mixture, quantize_with
 from .torch import versions
 
@@ -54,6 +55,6 @@ TOOLS = (
     Tool(
         "int4", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int4", wants=("facts",), engine=engine, predict=_size,
-        check=no_mixture, needs=holding(450 * MIB, 1.5),
+        check=no_mixture, needs=holding(450 * MIB, 1.5), knows=in_transformers, runs_code=True,
     ),
 )  # fmt: skip

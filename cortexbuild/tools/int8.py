@@ -23,6 +23,7 @@ from ..formats.files import Weights, weights
 from ..formats.listing import local_files
 from ..formats.settled import settle_header
 from ..formats.shards import read_safetensors
+from ..runtimes.architectures import in_transformers
 from ..runtimes.pretrained import is_quantized, is_tied, load_model, quiet
 from .torch import copy_others, versions
 
@@ -59,16 +60,16 @@ def quantize_with(run: Run, choose: Callable[[str, bool], Any]) -> None:
     config = json.loads((source / "config.json").read_text())
     dtype = _dtype(source, config, found)
     with quiet():
-        how = choose(dtype, is_tied(source))
+        how = choose(dtype, is_tied(source, allow_code=run.allow_code))
     with fixed_threads():
-        model = load_model(source, dtype=dtype, quantization_config=how)
+        model = load_model(source, allow_code=run.allow_code, dtype=dtype, quantization_config=how)
     _check_left(model)
     with quiet():
         model.save_pretrained(run.out, max_shard_size=SHARD_SIZE)
     del model
     _tidy(run.out, config, dtype)
     copy_others(run, {*found.files, "config.json", *([found.index] if found.index else [])})
-    _try(run.out)
+    _try(run.out, run.allow_code)
 
 
 def no_mixture(facts: Mapping[str, Plain]) -> None:
@@ -175,11 +176,11 @@ def _tidy(out: Path, config: dict[str, Any], dtype: str) -> None:
     (out / "config.json").write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
 
 
-def _try(folder: Path) -> None:
+def _try(folder: Path, allow_code: bool) -> None:
     """What was written must load, and its scores must be numbers that differ."""
     import torch
 
-    model = load_model(folder)
+    model = load_model(folder, allow_code=allow_code)
     most = model.get_input_embeddings().weight.shape[0]
     tokens = torch.tensor([[token % most for token in TRIED]], device=model.device)
     with torch.inference_mode():
@@ -205,6 +206,6 @@ TOOLS = (
     Tool(
         "int8", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("safetensors",), makes="int8", wants=("facts",), engine=engine, predict=_size,
-        check=no_mixture, needs=holding(450 * MIB, 2),
+        check=no_mixture, needs=holding(450 * MIB, 2), knows=in_transformers, runs_code=True,
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from ..core.needs import MIB, TellNeeds, holding
@@ -21,7 +22,8 @@ from ..core.params import Params
 from ..core.ports import LoadedModel, Run, Tool
 from ..core.step import Kind
 from ..errors import REPORT, ToolError
-from ..runtimes import find_runtime
+from ..runtimes import load
+from ..runtimes.architectures import in_mlx_lm, in_transformers
 from ..runtimes.pace import forget_peak, peak_memory, tokens_per_second
 from ..runtimes.prompting import templated
 from . import mlx
@@ -30,6 +32,9 @@ TOKENIZER_FILES = (
     "tokenizer*", "*.model", "vocab.*", "merges.txt", "added_tokens.json",
     "special_tokens_map.json", "chat_template*", "*.tiktoken",
 )  # fmt: skip
+
+CODE = ("*.py",)
+"""Of a source that may run its own: its tokenizer's."""
 
 PROMPT = 200
 """Characters of the evaluation text, that the timed text goes on from."""
@@ -70,7 +75,7 @@ def _measure(run: Run, format_: str) -> None:
 
     text = evaluation_text(run)
     before = forget_peak()
-    model = find_runtime(format_).load(run.inputs["model"])
+    model = load(format_, run.inputs["model"], allow_code=run.allow_code)
     pace = tokens_per_second(model, text[:PROMPT])
     memory = peak_memory(before)  # and not of what else is looked at here
     bad = nonfinite(run.inputs["model"])
@@ -110,7 +115,7 @@ def _compare_tokenizers(
     run: Run, model: LoadedModel, text: str, vocabulary: int
 ) -> Mapping[str, object]:
     """The built model must see the same tokens as its source, and the text must come back."""
-    from transformers import AutoTokenizer
+    from ..runtimes.pretrained import load_tokenizer
 
     if not (run.inputs["source"] / "tokenizer.json").exists() and not any(
         run.inputs["source"].glob("*.model")
@@ -121,7 +126,7 @@ def _compare_tokenizers(
         # The class of a tokenizer may be named by the model's configuration alone.
         if (config := run.inputs["model"] / "config.json").exists():
             shutil.copy(config, folder)
-        source = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        source = load_tokenizer(Path(folder), allow_code=run.allow_code)
     expected, got = list(source(text)["input_ids"]), model.encode(text)
     differs = [n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b]
     if not differs and len(expected) != len(got):
@@ -193,22 +198,35 @@ def _tool(
     engine: Callable[[], Mapping[str, str]],
     needs: TellNeeds,
     more: tuple[str, ...] = (),
+    knows: Callable[[str], bool] = in_transformers,
 ) -> Tool:
     return Tool(
         "measure", Kind.VALIDATE, MeasureParams, run, revision=3,
         accepts=accepts, makes="measures", wants=("source", "text", "reference"),
         reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
         predict=lambda _params, _size: 1000, determinism="best-effort", needs=needs,
+        knows=knows, runs_code=run is measure_torch,
     )  # fmt: skip
 
 
 TOOLS = (
-    _tool(measure_mlx, ("mlx", "mlx-*"), mlx.engine, holding(500 * MIB, 1, 2.5, gpu=1)),
+    _tool(
+        measure_mlx,
+        ("mlx", "mlx-*"),
+        mlx.engine,
+        holding(500 * MIB, 1, 2.5, gpu=1),
+        knows=in_mlx_lm,
+    ),
     # A GGUF has no config.json, which may be what names the class of the source's tokenizer.
     _tool(
-        measure_gguf, ("gguf", "gguf-*"), _gguf_engine, holding(400 * MIB, 1.5), ("config.json",)
+        measure_gguf,
+        ("gguf", "gguf-*"),
+        _gguf_engine,
+        holding(400 * MIB, 1.5),
+        ("config.json",),
+        knows=lambda _architecture: True,
     ),
-    _tool(measure_torch, ("safetensors",), _torch_engine, holding(500 * MIB, 1, 2.5)),
-    _tool(measure_torch, ("int8", "torchao-8bit"), _int8_engine, holding(500 * MIB, 1, 3)),
-    _tool(measure_torch, ("int4", "bnb-nf4"), _int4_engine, holding(500 * MIB, 1, 3)),
+    _tool(measure_torch, ("safetensors",), _torch_engine, holding(500 * MIB, 1, 2.5), CODE),
+    _tool(measure_torch, ("int8", "torchao-8bit"), _int8_engine, holding(500 * MIB, 1, 3), CODE),
+    _tool(measure_torch, ("int4", "bnb-nf4"), _int4_engine, holding(500 * MIB, 1, 3), CODE),
 )

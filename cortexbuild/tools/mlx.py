@@ -22,6 +22,7 @@ from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
 from ..formats.bridge import bridge
+from ..runtimes.architectures import in_mlx_lm
 
 if TYPE_CHECKING:
     import mlx.nn as nn
@@ -216,14 +217,16 @@ TOOLS = (
     Tool(
         "mlx", Kind.CONVERT, ConvertParams, convert, revision=2,
         accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine, needs=NEEDS,
+        knows=in_mlx_lm,
     ),
     Tool(
         "mlx", Kind.QUANTIZE, QuantizeSourceParams, quantize_source, revision=2,
         accepts=("safetensors",), makes="mlx", wants=("facts",), engine=engine,
-        predict=_quantized_size, needs=NEEDS,
+        predict=_quantized_size, needs=NEEDS, knows=in_mlx_lm,
     ),
     Tool(
         "mlx", Kind.QUANTIZE, QuantizeParams, quantize, revision=2,
         accepts=("mlx",), makes="mlx", engine=engine, predict=_quantized_size, needs=NEEDS,
+        knows=in_mlx_lm,
     ),
 )  # fmt: skip

@@ -83,6 +83,14 @@ def test_a_denied_licence_stops_before_anything_is_brought(space):
     assert space.blobs() == []
 
 
+def test_a_licence_that_changes_beside_the_same_weights_is_seen(space):
+    deny(space, "'*-nc-*'")
+    space.write("weights/README.md", "---\nlicense: mit\n---\n")
+    space.run("sync")
+    space.write("weights/README.md", "---\nlicense: cc-by-nc-4.0\n---\n")
+    assert "path:weights is under `cc-by-nc-4.0`" in space.run("sync", code=2).stderr
+
+
 def test_what_declares_no_licence_is_unknown(space):
     deny(space, "gpl-3.0")
     space.run("plan")

@@ -236,6 +236,15 @@ def test_a_gated_model_says_which_page_and_which_token(team, hub):
     assert "fetch" in team.sync()
 
 
+def test_a_token_that_was_revoked_is_named_with_how_to_get_another(team, hub):
+    team.env["HF_TOKEN"] = "hf_old"
+    hub.revoked.add("hf_old")
+    said = team.run("lock", code=5).stderr
+    assert f"hf:{REPO}: the Hub does not know who asks (401), and the token of HF_TOKEN" in said
+    assert "revoked" in said and "`hf auth login`" in said and f"{hub.url}/{REPO}" in said
+    assert "could not be reached" not in said and "hf_old" not in said
+
+
 def test_a_commit_that_is_gone_upstream_still_builds_what_is_here(team, hub):
     team.sync()
     hub.delete_revision(REPO, hub.repos[REPO].branches["main"])

@@ -239,7 +239,7 @@ def test_what_fails_tells_no_secret(team, servers):
     servers.hub.revoked.add(CANARIES["refused"])
     team.env["CORTEX_REMOTE_GOOD_TOKEN"] = CANARIES["refused"] + "\n"
     said += say(team, "lock --upgrade private", "push --remote good", "info hf:org/private")
-    assert "the server said 401" in said
+    assert "the Hub does not know who asks (401)" in said
     assert leaks(team, said, "project/cortex.yaml", "project/cortex.lock") == []
 
 

@@ -1,8 +1,12 @@
-"""Code that a model brings along is not run: it is not even fetched, and what loads it refuses."""
+"""Code that a model brings along is not run: it is not even fetched, and what loads it refuses.
+
+It takes leave, which tests/app/test_allow_code.py gives and does not give; here are the engines.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +23,8 @@ from pathlib import Path
 from cortexbuild.errors import ToolError
 from cortexbuild.runtimes.mlx import MlxModel
 from cortexbuild.runtimes.pretrained import is_tied, load_model, load_tokenizer
-known, unknown, named = map(Path, sys.argv[1:])
+from cortexbuild.runtimes import load as load_by_format
+known, unknown, named, own, elsewhere, canary = map(Path, sys.argv[1:])
 said = {}
 for load, folder in (
     (load_tokenizer, known), (is_tied, known), (load_tokenizer, unknown), (load_model, unknown),
@@ -30,7 +35,26 @@ for load, folder in (
         said[f"{folder.name} {load.__name__}"] = "loaded"
     except (ToolError, ValueError) as error:
         said[f"{folder.name} {load.__name__}"] = str(error)
+said["canary"] = canary.exists()
+try:
+    load_by_format("safetensors", elsewhere, allow_code=True)
+except ToolError as error:
+    said["elsewhere"] = str(error)
+said["canary, elsewhere"] = canary.exists()
+model = load_by_format("safetensors", own, allow_code=True)
+said["own"] = [type(model._model).__module__, model.logits([1, 2, 3]).shape[0], canary.exists()]
+try:
+    load_by_format("safetensors", own, allow_code=False)
+except ToolError as error:
+    said["own, without leave"] = error.hint
 print(json.dumps(said))
+"""
+OWN = """
+from transformers import LlamaConfig, LlamaForCausalLM
+class Config(LlamaConfig):
+    model_type = "evil"
+class Model(LlamaForCausalLM):
+    config_class = Config
 """
 
 
@@ -59,13 +83,24 @@ def test_no_engine_runs_the_code_of_a_model(tmp_path: Path) -> None:
     known = with_code(tmp_path / "known", canary)
     unknown = with_code(tmp_path / "unknown", canary, model_type="evil", architectures=["Evil"])
     named = with_code(tmp_path / "named", canary, model_file="evil.py")
+    own = with_code(tmp_path / "own", canary, model_type="evil", architectures=["Evil"])
+    (own / "evil.py").write_text(f"open({str(canary)!r}, 'w').close()\n{OWN}")
+    (own / "tokenizer_config.json").unlink()
+    (own / "tokenizer_config.json").symlink_to(MODEL / "tokenizer_config.json")
+    asks = {"AutoConfig": "org/other--evil.Config", "AutoModelForCausalLM": "org/other--evil.Model"}
+    elsewhere = with_code(tmp_path / "elsewhere", canary, model_type="evil", auto_map=asks)
+    folders = map(str, (known, unknown, named, own, elsewhere, canary))
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(known), str(unknown), str(named)],
-        capture_output=True, text=True,
+        [sys.executable, "-c", SCRIPT, *folders], capture_output=True, text=True,
+        env={**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules")},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout.splitlines()[-1])
-    assert not canary.exists(), said
+    assert not said["canary"] and not said["canary, elsewhere"], said
+    assert "asks for code of another repository, `org/other--evil.Config`" in said["elsewhere"]
+    module, tokens, ran = said["own"]
+    assert module.startswith("transformers_modules.own") and tokens == 3 and ran
+    assert "`allow_code: true`" in said["own, without leave"]
     assert said["known load_tokenizer"] == "loaded" and said["unknown load_model"] != "loaded"
     assert "trust_remote_code" in said["named MlxModel"]
 

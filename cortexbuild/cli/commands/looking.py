@@ -113,7 +113,9 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(args: argparse.Namespace) -> int:
-    from ...formats.detection import detect  # not needed by any other command
+    from ...formats.code import code_files  # not needed by any other command
+    from ...formats.detection import detect
+    from ...formats.listing import local_files
     from ...formats.memory import USUAL_CONTEXT, memory_of
 
     path = Path(args.what)
@@ -130,7 +132,8 @@ def _info(args: argparse.Namespace) -> int:
     context = args.context or min(USUAL_CONTEXT, found.context_length or USUAL_CONTEXT)
     needed = memory_of(path, context)
     memory = {"bytes": needed, "context": context} if needed is not None else None
-    facts = {**found.to_plain(), "path": str(path), "memory": memory}
+    code = code_files(local_files(path))
+    facts = {**found.to_plain(), "code": code or None, "path": str(path), "memory": memory}
     if args.json:
         print_json("info/1", facts)
     else:
@@ -149,6 +152,7 @@ def _info_of_source(args: argparse.Namespace) -> int:
         "commit": pinned.commit or None,
         "bytes_to_fetch": pinned.tree.size,
         "files": [file.path for file in pinned.tree.files],
+        "code": [file.path for file in pinned.code.files] or None,
     }
     if args.json:
         print_json("info/1", facts)

@@ -152,6 +152,7 @@ def _print_plan(
         {
             "id": step.step.label,
             "kind": step.step.kind.value,
+            "code": step.step.code,
             "state": step.state,
             "key": step.key,
             "key_if_unchanged": step.key_if_unchanged,

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 
-from ...app.generate import find_built
+from ...app.generate import find_built, load_built
 from ...core.ports import Sampling
 from ...errors import UsageError, plain
 from .command import Command, add_json, open_project, print_json
@@ -48,7 +48,7 @@ def _generate(args: argparse.Namespace) -> int:
             f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so",
             file=sys.stderr,
         )
-    model = project.find_runtime(built.format).load(built.path)
+    model = load_built(project, built)
     started = time.monotonic()
     to_terminal, pieces = sys.stdout.isatty(), list[str]()
     for piece in model.generate(prompt, sampling):

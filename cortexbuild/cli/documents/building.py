@@ -127,6 +127,7 @@ class PlannedStep(TypedDict):
 
     id: str
     kind: str
+    code: bool
     state: State
     key: str | None
     key_if_unchanged: str | None

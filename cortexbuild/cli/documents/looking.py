@@ -38,7 +38,8 @@ class NeededMemory(TypedDict):
 
 class Info(TypedDict):
     """What headers and configs tell of a model. A source that is not here yet has `origin`,
-    `commit`, `bytes_to_fetch` and `files` besides, and no path."""
+    `commit`, `bytes_to_fetch` and `files` besides, and no path. `code` are files that it asks to be
+    run, which is done with `allow_code` alone."""
 
     name: NotRequired[str]
     format: NotRequired[str]
@@ -55,6 +56,7 @@ class Info(TypedDict):
     has_lora_adapter: NotRequired[bool]
     is_fine_tuned: NotRequired[bool]
     warnings: NotRequired[list[str]]
+    code: NotRequired[list[str] | None]
     path: NotRequired[str]
     memory: NotRequired[NeededMemory | None]
     origin: NotRequired[str]

@@ -15,8 +15,9 @@ from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Looks
 from ...errors import IntegrityError, RemoteError, UsageError, shown
+from ...formats.code import code_files
 from ...formats.detection import detect_files
-from ...formats.files import model_files, shard_of
+from ...formats.files import CARD, model_files, shard_of
 from ...formats.foreign import MAX_HEADER
 from .._download import TRIES, is_passing, wait
 from .._network import content_of, network_errors, open_by_ranges
@@ -56,23 +57,26 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
         )
         commit = str(info.sha)
         listed = {item.rfilename: item for item in info.siblings or []}
-        chosen = _chosen(asked, listed)
-        files, whole = [], {}
-        for path in chosen:
-            item = listed[path]
-            if item.lfs is not None:
-                files.append(File(path, _digest(path, item.lfs.sha256), int(item.lfs.size)))
-            else:  # in git, where its name is a sha1; and small
-                whole[path] = _content(asked, commit, path)
-                files.append(File(path, _sha256(whole[path]), len(whole[path])))
-        tree = Tree.of(files)  # names are looked at before contents
-        sizes = {file.path: file.size for file in files}
-        if "README.md" in listed and not asked.file:
-            whole["README.md"] = _content(asked, commit, "README.md")
-            sizes["README.md"] = len(whole["README.md"])
+        whole: dict[str, bytes] = {}
+
+        def file_of(path: str) -> File:
+            lfs = listed[path].lfs
+            if lfs is not None:
+                return File(path, _digest(path, lfs.sha256), int(lfs.size))
+            whole[path] = _content(asked, commit, path)  # in git, where its name is a sha1; small
+            return File(path, _sha256(whole[path]), len(whole[path]))
+
+        tree = Tree.of(map(file_of, _chosen(asked, listed)))  # names are looked at before contents
+        sizes = {file.path: file.size for file in tree.files}
+        if CARD in listed and not asked.file:
+            whole[CARD] = _content(asked, commit, CARD)
+            sizes[CARD] = len(whole[CARD])
         name = asked.repo.partition("/")[2]
         facts = detect_files(HubFiles(asked, commit, sizes, whole), name)
-    return Pinned(origin, tree, facts.to_plain(), commit)
+        if not asked.file:
+            sizes |= dict.fromkeys((path for path in listed if path.endswith(".py")), 0)
+        code = Tree.of(map(file_of, code_files(HubFiles(asked, commit, sizes, whole))))
+    return Pinned(origin, tree, facts.to_plain(), commit, code)
 
 
 def still_has(asked: Origin, pinned: Pinned) -> bool:
@@ -209,6 +213,12 @@ def errors_of(asked: Origin, revision: str) -> Iterator[None]:
         ) from error
     except network_errors() as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
+        if status == 401:  # a repository that may not be seen is not found, and was told of above
+            raise RemoteError(
+                f"{repo}: the Hub does not know who asks (401), and {_token()}",
+                hint="a token may be revoked or have expired: `hf auth login`, or set HF_TOKEN, "
+                f"takes another; a gated repository also asks for access at {_address(asked)}",
+            ) from error
         why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"
         raise RemoteError(
             f"{repo} could not be reached: {why}",
@@ -226,10 +236,13 @@ def _token() -> str:
 
 
 def _page(asked: Origin) -> str:
+    return f"ask for access at {_address(asked)}, then `hf auth login`, or set HF_TOKEN"
+
+
+def _address(asked: Origin) -> str:
     from huggingface_hub import constants
 
-    page = f"{constants.ENDPOINT}/{asked.repo}"
-    return f"ask for access at {page}, then `hf auth login`, or set HF_TOKEN"
+    return f"{constants.ENDPOINT}/{asked.repo}"
 
 
 def _revisions(asked: Origin) -> str:
