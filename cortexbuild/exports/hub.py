@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import RemoteError
 from ..sources.hf.origin import Origin
-from ..sources.hf.remote import errors_of
+from ..sources.hf.refusals import errors_of
 from ..store.local import LocalStore
 from . import Package
 from .hf_cache import split_name

@@ -23,11 +23,11 @@ A command that fails prints what it knows, and tells the rest on stderr and by i
 """
 PRINTED: Mapping[str, tuple[str, ...]] = {
     "sync/1": ("sync", "pull"),
-    "plan/1": ("plan", "sync --dry-run"),
-    "why/1": ("why",),
     "lock/1": ("lock", "diff"),
     "rebuild/1": ("verify --rebuild",),
     "recipes/1": ("recipes",),
+    "plan/1": ("plan", "sync --dry-run"),
+    "why/1": ("why",),
     "list/1": ("list",),
     "path/1": ("path",),
     "info/1": ("info",),

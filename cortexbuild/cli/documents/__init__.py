@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from . import building, looking, projects, sharing, storing
+from . import building, looking, planning, projects, sharing, storing
 
 DOCUMENTS: Mapping[str, Any] = {
     **building.DOCUMENTS,
+    **planning.DOCUMENTS,
     **looking.DOCUMENTS,
     **projects.DOCUMENTS,
     **sharing.DOCUMENTS,

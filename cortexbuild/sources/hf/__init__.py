@@ -8,6 +8,7 @@ mean to huggingface-hub.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .._network import check_online, is_offline
 from .origin import Origin
 
 OFFLINE = "HF_HUB_OFFLINE"
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the client is imported
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -45,7 +47,8 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
         )
     if not missing:
         return
-    from .remote import address, errors_of
+    from .refusals import errors_of
+    from .remote import address
     from .xet import Xet
 
     xet = Xet()

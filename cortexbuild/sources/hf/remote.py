@@ -1,20 +1,18 @@
-"""What is asked of the Hub, and what its refusals mean for a person. With huggingface-hub."""
+"""What is asked of the Hub. With huggingface-hub."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from ...core.digest import Digest, File, Tree
 from ...core.lock import Pinned
 from ...core.ports import Looks
-from ...errors import IntegrityError, RemoteError, UsageError, shown
+from ...errors import IntegrityError, UsageError, shown
 from ...formats.code import code_files
 from ...formats.detection import detect_files
 from ...formats.files import CARD, model_files, shard_of
@@ -22,11 +20,10 @@ from ...formats.foreign import MAX_HEADER
 from .._download import TRIES, is_passing, wait
 from .._network import content_of, network_errors, open_by_ranges
 from .origin import Origin
+from .refusals import errors_of
 
 TIMEOUT = 30.0
 """Seconds to wait for an answer of the Hub."""
-
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before the client is imported
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,89 +178,3 @@ def _sha256(content: bytes) -> Digest:
     import hashlib
 
     return Digest(hashlib.sha256(content).hexdigest())
-
-
-@contextmanager
-def errors_of(asked: Origin, revision: str) -> Iterator[None]:
-    """The client's errors in a person's words: what is wrong, and what to do about it."""
-    from huggingface_hub import errors
-
-    repo = f"hf:{asked.repo}"
-    try:
-        yield
-    except IntegrityError as error:
-        raise IntegrityError(f"{repo}: {error}", hint=error.hint) from error
-    except errors.GatedRepoError as error:
-        raise RemoteError(f"{repo} is gated, and {_token()}", hint=_page(asked)) from error
-    except errors.RevisionNotFoundError as error:
-        if re.fullmatch(r"[0-9a-f]{40}", revision):
-            raise RemoteError(
-                f"{repo} has no commit {revision[:12]} any more; what was built of it still works",
-                hint="`cortexbuild lock --upgrade` takes what is there now",
-            ) from error
-        raise UsageError(f"{repo} has no revision `{revision}`", hint=_revisions(asked)) from error
-    except errors.RepositoryNotFoundError as error:
-        raise UsageError(
-            f"{repo} does not exist, or may not be seen; {_token()}", hint=_near(asked)
-        ) from error
-    except errors.EntryNotFoundError as error:
-        raise RemoteError(
-            f"a file of {repo} is gone at {revision[:12]}",
-            hint="`cortexbuild lock --upgrade` pins what is there now",
-        ) from error
-    except network_errors() as error:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-        if status == 401:  # a repository that may not be seen is not found, and was told of above
-            raise RemoteError(
-                f"{repo}: the Hub does not know who asks (401), and {_token()}",
-                hint="a token may be revoked or have expired: `hf auth login`, or set HF_TOKEN, "
-                f"takes another; a gated repository also asks for access at {_address(asked)}",
-            ) from error
-        why = f"the server said {status}" if status else f"{type(error).__name__}: {error}"
-        raise RemoteError(
-            f"{repo} could not be reached: {why}",
-            hint="what came is kept: run the same command again",
-        ) from error
-
-
-def _token() -> str:
-    from huggingface_hub import constants, get_token
-
-    if not get_token():
-        return "no token was used"
-    place = "HF_TOKEN" if os.environ.get("HF_TOKEN") else constants.HF_TOKEN_PATH
-    return f"the token of {place} was used"
-
-
-def _page(asked: Origin) -> str:
-    return f"ask for access at {_address(asked)}, then `hf auth login`, or set HF_TOKEN"
-
-
-def _address(asked: Origin) -> str:
-    from huggingface_hub import constants
-
-    return f"{constants.ENDPOINT}/{asked.repo}"
-
-
-def _revisions(asked: Origin) -> str:
-    from huggingface_hub import HfApi
-
-    try:
-        refs = HfApi().list_repo_refs(asked.repo)
-    except network_errors():  # it is only a hint
-        return ""
-    names = [ref.name for ref in (*refs.branches, *refs.tags)]
-    return f"it has {', '.join(names[:8])}" if names else ""
-
-
-def _near(asked: Origin) -> str:
-    from huggingface_hub import HfApi
-
-    owner, _, name = asked.repo.partition("/")
-    try:
-        found = [f"hf:{model.id}" for model in HfApi().list_models(search=name, limit=3)]
-        found += [f"hf:{model.id}" for model in HfApi().list_models(author=owner, limit=3)]
-    except network_errors():  # it is only a hint
-        found = []
-    names = list(dict.fromkeys(found))
-    return f"did you mean {' or '.join(names[:4])}?" if names else "is the name right?"
