@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
+from schemas import one_line
+
 from cortexbuild.cli.examples import EXAMPLES
 from cortexbuild.cli.parser import every_command
 
@@ -58,8 +60,8 @@ def _table(actions: list[argparse.Action], what: str) -> Iterator[str]:
             name += f"[={_value(action)}]"
         elif action.option_strings and action.nargs != 0:
             name += f" {_value(action)}"
-        names = ", ".join(f"`{_cell(one)}`" for one in (*others, name))
-        yield f"| {names} | {_cell(_help(action))} |"
+        names = ", ".join(f"`{one_line(one)}`" for one in (*others, name))
+        yield f"| {names} | {one_line(_help(action))} |"
 
 
 def _help(action: argparse.Action) -> str:
@@ -74,7 +76,3 @@ def _value(action: argparse.Action) -> str:
     if isinstance(action.metavar, str):
         return action.metavar
     return "|".join(map(str, action.choices)) if action.choices else action.dest.upper()
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -62,4 +62,5 @@ def default_of(node: Node) -> str:
 
 
 def one_line(text: str) -> str:
+    """As it may stand in a cell of a table."""
     return " ".join(text.split()).replace("|", "\\|")

@@ -7,51 +7,21 @@ import os
 import signal
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
-
-
-def wait_for(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.02)
-
-
-def children_of(pid: int) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == pid:
-                found.append(int(entry.name))
-    return found
-
-
-def is_gone(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="looks at /proc")
+from waiting import children_of, is_gone, needs_proc, until
 
 
 @needs_proc
 def test_a_killed_sync_takes_its_workers_along_and_goes_on_where_it_stopped(space):
     space.manifest(t={"sleep": 60})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     workers = children_of(run.pid)
     assert workers
     run.kill()
     run.communicate()
-    wait_for(lambda: all(is_gone(pid) for pid in workers))
+    until(lambda: all(is_gone(pid) for pid in workers))
     assert space.debris() != []
     space.manifest(t={})
     assert space.sync() == ["quantize", "validate"]
@@ -62,7 +32,7 @@ def test_a_killed_sync_takes_its_workers_along_and_goes_on_where_it_stopped(spac
 def test_a_killed_worker_is_a_failed_step_and_the_next_sync_goes_on(space):
     space.manifest(t={"sleep": 60})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     for pid in children_of(run.pid):
         os.kill(pid, signal.SIGKILL)
     _, said = run.communicate(timeout=30)
@@ -78,7 +48,7 @@ def test_a_killed_worker_is_a_failed_step_and_the_next_sync_goes_on(space):
 def test_an_interrupt_ends_the_workers_and_keeps_finished_steps(space, number):
     space.manifest(t={"sleep": 60})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     workers = children_of(run.pid)
     run.send_signal(number)
     _, said = run.communicate(timeout=30)
@@ -126,7 +96,7 @@ def test_eight_syncs_at_once_run_each_step_once(space):
 def test_who_does_not_want_to_wait_is_told_who_is_busy(space):
     space.manifest(t={"sleep": 6})
     first = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     said = space.run("sync", "--no-wait", code=4).stderr
     first.kill()
     first.communicate()
@@ -136,7 +106,7 @@ def test_who_does_not_want_to_wait_is_told_who_is_busy(space):
 def test_who_waits_says_for_whom(space):
     space.manifest(t={"sleep": 4})
     first = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     said = space.run("sync").stderr
     first.communicate(timeout=60)
     assert "m:t/quantize waits for pid" in said

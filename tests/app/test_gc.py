@@ -12,7 +12,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from test_crash import children_of, is_gone, needs_proc, wait_for
+from waiting import children_of, is_gone, needs_proc, until
 from workspace import Workspace
 
 from cortexbuild.cli.main import main
@@ -262,7 +262,7 @@ def test_beside_a_running_sync_it_waits_and_harms_nothing(space):
     space.sync()
     space.manifest(t={"keep": 7, "sleep": 2.5})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     said = space.run("cache", "gc", "--keep=0", "--no-wait", code=4).stderr
     assert f"the store is in use by pid {run.pid} on " in said and "(sync, since " in said
     assert "convert" in asked(space, "ls"), "who only looks need not wait"
@@ -289,11 +289,11 @@ def test_a_sync_does_not_begin_while_bytes_are_going(space):
 def test_a_killed_sync_is_no_obstacle_and_what_it_began_can_go_on(space):
     space.manifest(t={"sleep": 60})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     workers = children_of(run.pid)
     run.kill()
     run.communicate()
-    wait_for(lambda: all(is_gone(pid) for pid in workers))
+    until(lambda: all(is_gone(pid) for pid in workers))
     report = gc(space, "--keep=0", "--no-wait")
     took = [("old target", "convert"), ("source", "fetch")]
     assert classes(report) == took, "nothing has come of it yet; its lock counts all the same"

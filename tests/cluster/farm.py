@@ -6,21 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from remotes.servers import free_port
+from waiting import until
 from workspace import CLI, PLUGIN, RECIPE, Workspace, tiny_safetensors
-
-
-def until(question: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for something to be so; a test that waits in vain has failed."""
-    end = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < end, "it did not come to be so"
-        time.sleep(0.02)
-
 
 LONG = 2 << 20
 

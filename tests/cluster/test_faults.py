@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 from pathlib import Path
 
 import pytest
-from cluster.farm import Farm, project, until
+from cluster.farm import Farm, project
+from waiting import is_gone, until
 from workspace import Workspace
 
 
@@ -27,14 +27,6 @@ def cutting(farm: Farm) -> dict[str, int]:
 
 def _said(file: Path) -> bool:
     return file.exists() and file.read_text() != ""
-
-
-def lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (ProcessLookupError, FileNotFoundError):
-        return False
 
 
 def half_written(home: Path) -> list[str]:
@@ -60,7 +52,7 @@ def test_a_worker_that_is_killed_loses_its_step_to_another(small, tmp_path, shar
     until(lambda: cutting(small))
     ((name, step),) = cutting(small).items()
     small.kill(name)
-    until(lambda: not lives(step))
+    until(lambda: is_gone(step))
     small.go(*small.processes.keys() - {"scheduler"})
     out, err = syncing.communicate(timeout=60)
     assert syncing.returncode == 0, err
@@ -78,7 +70,7 @@ def test_when_the_scheduler_is_gone_what_is_finished_is_kept(small, tmp_path, sh
     _, err = syncing.communicate(timeout=60)
     assert syncing.returncode == 5 and "is gone; finished steps are kept" in err, err
     assert small.processes["ann"].wait(timeout=30) == 5, "it would not know of another scheduler"
-    until(lambda: not lives(step))
+    until(lambda: is_gone(step))
     small.processes.clear()
     small.go("ann")
     small.scheduler().workers("ann")
@@ -92,7 +84,7 @@ def test_an_interrupt_ends_what_runs_on_the_workers(small, tmp_path, shared):
     syncing.send_signal(signal.SIGINT)
     _, err = syncing.communicate(timeout=30)
     assert syncing.returncode == 130 and "finished steps are kept" in err
-    until(lambda: not lives(step), 10)
+    until(lambda: is_gone(step), 10)
     assert small.processes["ann"].poll() is None, "the worker is there for others"
     assert not half_written(small.home("ann"))
 
@@ -101,7 +93,7 @@ def test_a_client_that_is_killed_leaves_nothing_running(small, tmp_path, shared)
     _, syncing, step = sync_in_the_middle(small, tmp_path, shared)
     syncing.kill()
     syncing.communicate()
-    until(lambda: not lives(step), 30)
+    until(lambda: is_gone(step), 30)
 
 
 def test_workers_may_come_late_and_leave(small, tmp_path, shared):

@@ -11,8 +11,8 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from app.test_crash import children_of, needs_proc, wait_for
 from survival.faulty import Fault, Faulty
+from waiting import children_of, needs_proc, until
 from workspace import Workspace
 
 from cortexbuild.store.system import replaced
@@ -72,7 +72,7 @@ def test_a_full_disk_is_told_and_with_room_the_sync_goes_on(space, tmp_path):
         if done:
             space.manifest(t={"sleep": 60})
             run = small.start("sync")
-            wait_for((home / "cutting").exists)
+            until((home / "cutting").exists)
             fill(home / "filler")
             (home / "go").touch()
             said = "".join(run.communicate(timeout=60))
@@ -110,7 +110,7 @@ def test_a_sync_that_is_stopped_harms_nobody_and_goes_on(space):
     """Its locks are held: who does not wait is told by whom, and nothing is collected."""
     space.manifest(t={"sleep": 60})
     run = space.start("sync")
-    wait_for((space.home / "cutting").exists)
+    until((space.home / "cutting").exists)
     stopped = [run.pid, *children_of(run.pid)]
     for pid in stopped:
         os.kill(pid, signal.SIGSTOP)
