@@ -168,6 +168,8 @@ SABOTAGES = (
     Sabotage("a card that changed keeps its old licence", "cortexbuild/cli/wire.py", "{tree.digest}/{said}", "{tree.digest}", "tests/app/test_converge.py"),
     Sabotage("a token that is refused is called a bad connection", "cortexbuild/sources/hf/remote.py", "if status == 401:", "if status == 499:", "tests/app/test_hub.py"),
     Sabotage("a card has a stranger's markup", "cortexbuild/app/card.py", 'r"([\\\\`|<>\\[\\]*_])"', 'r"([|])"', "tests/exports/test_export.py"),
+    Sabotage("a model's code has the network", "cortexbuild/exec/worker.py", '        admit(folder / "code")', "        pass", "tests/app/test_allow_code.py"),
+    Sabotage("a command runs a model's code itself", "cortexbuild/app/generate.py", "    if runtime.load_with_code is not None and", "    if False and", "tests/app/test_allow_code.py"),
     core("code runs without leave", "draft", "tool.runs_code and self._allows_code(user)", "tool.runs_code", "tests/app/test_allow_code.py"),
     core("leave to run code is left out of the key", "step", 'code = {"code": True} if self.code else {}', "code: dict[str, Plain] = {}", "tests/app/test_allow_code.py"),
     core("what needs code is refused when it runs", "resolve", "    check_needed(manifest, name, pinned, route.tools())\n", "", "tests/app/test_allow_code.py"),
