@@ -118,7 +118,7 @@ def _steps(provenance: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         tool, settings = step["tool"], step["params"]
         engine = ", ".join(f"{name} {version}" for name, version in tool["engine"].items())
         said = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
-        if step["code"]:
+        if step.get("code"):
             said.append("ran code that the model brings")
         yield (
             step["kind"],

@@ -76,7 +76,7 @@ def _step(project: Project, step: Step, trace: Trace | None) -> Mapping[str, obj
         "kind": step.kind.value,
         "tool": step.tool.plain(),
         "params": dict(step.params),
-        "code": step.code,
+        **({"code": True} if step.code else {}),
         "determinism": project.find_step_tool(step).determinism,
         "key": trace.key if trace is not None else None,
         "output": trace.tree.digest if trace is not None else None,

@@ -128,7 +128,7 @@ def _hold(root: Root, notes: list[str], commits: dict[str, str]) -> Hold:
                 raise LockError(
                     f"{root.project} has no cortex.lock", hint="run `cortexbuild lock` there"
                 )
-            pins = {origin: pinned.tree for origin, pinned in lock.sources.items()}
+            pins = {origin: pinned.whole for origin, pinned in lock.sources.items()}
             commits |= {origin: pinned.commit for origin, pinned in lock.sources.items()}
         except CortexError as error:
             notes.append(f"no source goes, since of {root.project} it is not known: {error}")

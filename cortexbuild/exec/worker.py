@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 import time
@@ -32,6 +31,7 @@ from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
 from .errand import Errand, open_remotes, run_errand
+from .modelcode import admit
 
 T = TypeVar("T")
 
@@ -143,8 +143,8 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
     goes_on = job.again == "no" and tool.determinism == "bit-exact"
     unfinished = Unfinished(store, job.key, aside, anew=not goes_on)
     run = Run(inputs, out, _call, progress, unfinished, step.code)
-    if step.code:  # this process is for it alone (pool.py): transformers is not imported yet
-        os.environ["HF_MODULES_CACHE"] = str(folder / "code")
+    if step.code:
+        admit(folder / "code")
     tool.run(run, tool.params.from_plain(step.params))
     made = Tree.of((*store.add_folder(out).files, *unfinished.take()))
     if not made.files:

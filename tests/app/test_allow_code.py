@@ -10,11 +10,20 @@ import os
 import pytest
 from workspace import Workspace
 
+from cortexbuild.app.generate import Built, load_built
+from cortexbuild.cli.python import open_manifest
+from cortexbuild.core.lock import NO_FILES
+from cortexbuild.errors import ToolError
+
 RECIPE = "schema: 1\nsummary: loads\nsteps: [{do: convert, tool: own}]\n"
 CODE = """\
-import json, os, sys
+import json, os, socket
+try:
+    asked = socket.create_connection(("127.0.0.1", 9), timeout=1)
+except OSError as error:
+    asked = type(error).__name__
 mark = {"process": os.getpid(), "parent": os.getppid(), "environment": sorted(os.environ),
-        "changed": hasattr(json, "changed")}
+        "changed": hasattr(json, "changed"), "network": asked}
 json.changed = True
 with open(CANARY, "a") as file:
     print(json.dumps(mark), file=file)
@@ -62,7 +71,7 @@ def test_without_leave_it_is_refused_before_anything_is_brought(coded):
     assert marks(coded) == [] and not list(coded.home.rglob("*.py")), "nor is it even fetched"
 
 
-def test_with_leave_it_runs_in_the_process_of_a_step_alone_and_without_credentials(
+def test_with_leave_it_runs_in_the_process_of_a_step_alone_with_no_credentials_and_no_network(
     coded, monkeypatch
 ):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
@@ -75,6 +84,7 @@ def test_with_leave_it_runs_in_the_process_of_a_step_alone_and_without_credentia
     (mark,) = marks(coded)
     assert os.getpid() == mark["parent"] != mark["process"]
     assert "HF_TOKEN" not in mark["environment"] and "HF_HUB_OFFLINE" in mark["environment"]
+    assert mark["network"] == "PermissionError"
     assert coded.sync() == [] and len(marks(coded)) == 1
 
 
@@ -124,9 +134,28 @@ def test_engines_that_run_none_refuse_what_they_do_not_know(coded, recipe, tool)
     assert "fetching llama.cpp" not in said
 
 
-def test_the_lock_pins_the_code_and_a_commands_own_process_never_runs_it(coded):
+def test_a_command_does_not_run_it_in_its_own_process(coded, monkeypatch):
     name(coded, "allow_code: true", targets="safetensors")
-    coded.run("lock")
+    monkeypatch.setenv("CORTEX_HOME", str(coded.home))
+    project = open_manifest(coded.root / "cortex.yaml")
+    built = Built("m:safetensors", "safetensors", coded.root / "weights", NO_FILES, stale=False)
+    with pytest.raises(ToolError, match="m:safetensors is run by code that the model brings"):
+        load_built(project, built)
+    assert marks(coded) == []
+
+
+def test_the_lock_pins_the_code_and_what_is_told_of_a_model_names_it(coded):
+    name(coded, "allow_code: true")
+    coded.sync()
+    for what in ("weights", "m:own"):
+        found = json.loads(coded.run("info", what, "--json").stdout)
+        assert found["code"] == (["modeling_own.py"] if what == "weights" else None)
+    report = json.loads(coded.run("report", "--json").stdout)
+    assert [step["label"] for step in report["steps"] if step["code"]] == ["m:own/convert"]
+    assert "runs code that the model brings (modeling_own.py)" in report["targets"][0]["note"]
+    assert "modeling_own.py" in [file["path"] for file in report["sources"][0]["files"]]
+    coded.run("export", "m:own", "--to", "./out")
+    assert "ran code that the model brings" in (coded.root / "out" / "README.md").read_text()
     pinned = json.loads((coded.root / "cortex.lock").read_text())["sources"]["path:weights"]
     assert [file["path"] for file in pinned["code"]] == ["modeling_own.py"]
     assert [file["path"] for file in pinned["files"]] == ["config.json", "model.safetensors"]

@@ -69,6 +69,25 @@ def test_a_model_of_the_hub_is_pinned_without_its_weights_and_built_from_the_com
     assert not (team.store / "partial").exists() or not list((team.store / "partial").iterdir())
 
 
+def test_code_is_pinned_where_a_model_asks_for_it_and_fetched_where_that_is_allowed(team, hub):
+    asks = {"text": "hello", "auto_map": {"AutoModelForCausalLM": "modeling_own.Model"}}
+    code = {"modeling_own.py": b"raise SystemExit", "own/names.py": b"", ".ci/make.py": b""}
+    hub.commit(REPO, files(**{"config.json": json.dumps(asks).encode()}, **code))
+    team.run("lock")
+    pinned = lock(team)["sources"][f"hf:{REPO}"]["code"]
+    assert [file["path"] for file in pinned] == ["modeling_own.py", "own/names.py"]
+    assert pinned[0]["sha256"] == hashlib.sha256(b"raise SystemExit").hexdigest()
+    found = json.loads(team.run("info", f"hf:{REPO}", "--json").stdout)
+    assert found["code"] == ["modeling_own.py", "own/names.py"]
+    before = (team.root / "cortex.lock").read_text()
+    text = (team.root / "cortex.yaml").read_text()
+    team.write("cortex.yaml", text + "    allow_code: true\n")
+    assert "fetch" in team.sync("--until", "fetch")
+    assert (team.root / "cortex.lock").read_text() == before, "leave moves no pin"
+    blobs = {path.name for path in team.blobs()}
+    assert {file["sha256"] for file in pinned} <= blobs
+
+
 def test_what_the_hub_has_in_xet_is_built_from_there_and_by_http_when_that_fails(team, hub):
     pytest.importorskip("hf_xet")
     hub.xet, team.env["HF_HUB_DISABLE_XET"] = True, ""

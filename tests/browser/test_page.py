@@ -51,6 +51,10 @@ FAINT = """(() => {
   return {count, faint};
 })()"""
 
+HOSTILE = (
+    "</script><img src=x onerror=alert(1)><script>window.ran = 1</script><!--]]>"
+    "\u2028'\"`${window.ran = 1}{{script}}javascript:alert(1)"
+)
 DETAILS = "document.querySelector('#details').innerText"
 PRESSED = "[...document.querySelectorAll('[aria-pressed=true]')].map((e) => e.title)"
 
@@ -225,6 +229,32 @@ def test_the_chart_has_the_budget_the_limit_and_the_frontier(show):
 
     expected = log(0.048 / 0.0019) / log(0.0019 / 0.00041)
     assert (bits6 - bits4) / (bits8 - bits6) == pytest.approx(expected, rel=0.01)
+
+
+def test_text_that_would_be_markup_or_script_is_text_wherever_it_stands(show, tmp_path):
+    """Every text of a report that a stranger may have written: the page has one tag more for none."""
+    path = tmp_path / "report.html"
+    ours = ("id", "kind", "state", "status", "step", "checks", "targets", "target", "model", "digest",
+            "at", "made_at")  # fmt: skip
+
+    def hostile(value, key=""):
+        if isinstance(value, dict):
+            return {name: hostile(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [hostile(item, key) for item in value]
+        return value + HOSTILE if isinstance(value, str) and key not in ours else value
+
+    found = made_up()
+    plain = {part: found.pop(part) for part in ("summary", "last_run", "bytes") if part in found}
+    path.write_text(fill({**hostile(found), **plain}))
+    page = show(path)
+    page.click(".node")
+    assert "</script><img src=x onerror=alert(1)>" in page.run("document.body.innerText")
+    assert (
+        page.run("document.querySelectorAll('img, iframe, b, svg script, a[href^=java]').length")
+        == 0
+    )
+    assert page.run("document.scripts.length") == 2 and page.run("typeof window.ran") == "undefined"
 
 
 def test_a_real_build_is_shown_too_and_so_is_none(show, space):

@@ -98,6 +98,17 @@ def test_the_same_set_has_the_same_bytes_on_another_machine_and_a_time_only_when
     assert bill(built)["serialNumber"] != timed["serialNumber"]
 
 
+def test_hostile_words_are_words_in_it_and_nothing_else(space):
+    licence = '</script><img src=x onerror=alert(1)>\u2028"}],'
+    space.write("weights/config.json", json.dumps({"text": "hello", "license": licence}))
+    space.sync()
+    text = space.run("report", "--sbom").stdout
+    found = check(text)
+    shown = licence.replace("\u2028", " ")
+    assert [{"license": {"name": shown}}] in [one.get("licenses") for one in found["components"]]
+    assert "\u2028" not in text and text.isascii()
+
+
 def test_sources_have_urls_by_which_others_know_them():
     tree = Tree((File("model.gguf", Digest("0" * 64), 1),))
     facts = {"licence": "llama3.1", "architecture": "llama", "parameters": 8}

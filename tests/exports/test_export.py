@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,26 @@ def test_a_folder_has_the_model_its_card_its_licence_and_where_it_comes_from(spa
     assert subject == {"name": "m-t.txt", "digest": {"sha256": hashlib.sha256(content).hexdigest()}}
     card = (out / "README.md").read_text()
     assert subject["digest"]["sha256"] in card and "keep: 4" in card and "path:weights" in card
+
+
+def test_a_card_has_no_markup_of_a_strangers(space, tmp_path):
+    """Of a licence, a base or a setting: in its head, which is YAML, and in its tables."""
+    licence = "<script>alert(1)</script>` [me](javascript:alert(1)) | \u2028--- \\<b> &lt;"
+    config = {"text": "hello", "license": licence, "base_model": f"org/{licence}"}
+    space.write("weights/config.json", json.dumps(config))
+    space.manifest(t={"says": json.dumps({"note": f"\n---\n{licence}\n# mine"})})
+    space.sync()
+    out = tmp_path / "out"
+    exported(space, "--to", str(out))
+    card = (out / "README.md").read_text()
+    head, body = card.split("---\n")[1:]
+    assert yaml.safe_load(head)["license_name"] == " ".join(licence.split())
+    assert "alert" in body and "\u2028" not in card
+    for line in body.replace("\\\\", "").splitlines():
+        if "alert" in line or "mine" in line:
+            assert re.search(r"(?<!\\)[<>\[\]`]", line.replace("`short`", "")) is None, line
+    sizes = {line.count("|") - line.count("\\|") for line in body.splitlines() if "says: " in line}
+    assert sizes == {4}, "a row has three cells, whatever stands in them"
 
 
 def test_again_is_nothing_to_do_and_a_copy_can_be_edited(space, tmp_path):
