@@ -17,6 +17,7 @@ from survival.stories import (
     SYNC,
     TEXTS,
     Inline,
+    Story,
     ended,
     left_over,
     of_the_dead,
@@ -167,6 +168,15 @@ def test_a_name_that_was_claimed_for_what_does_not_come_is_given_back(tmp_path):
 def test_what_a_killed_sync_was_about_to_put_in_place_goes_with_the_next(space, tmp_path, draft):
     play(space, STORIES[0], Faulty(tmp_path, f"rename {draft}", KILLED))
     assert any(path.endswith(f".{draft}.{os.getpid()}") for path in left_over(space))
+    of_the_dead(tmp_path)
+    assert ended(space, *SYNC).code == 0
+    assert left_over(space) == []
+
+
+def test_a_manifest_that_was_about_to_be_put_in_place_goes_with_the_next_sync(space, tmp_path):
+    edit = Story("edit", (), (("add", "m:short", "--no-lock"),))
+    play(space, edit, Faulty(tmp_path, "rename cortex.yaml", KILLED))
+    assert (space.root / f".cortex.yaml.{os.getpid()}").exists()
     of_the_dead(tmp_path)
     assert ended(space, *SYNC).code == 0
     assert left_over(space) == []
