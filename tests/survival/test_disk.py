@@ -35,6 +35,7 @@ from cortexbuild.store import disk
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 from cortexbuild.store.system import replaced
+from cortexbuild.store.views import HomeViews
 
 FULL, LOST = Fault("no room", errno.ENOSPC), Fault("the power fails", power="lost")
 CONTENTS, KILLED = Fault("the power fails", power="contents"), Fault("killed", power="kept")
@@ -106,6 +107,36 @@ def test_a_folder_that_is_shown_is_whole_when_the_power_fails(tmp_path):
             store.place(kept.tree, folder)
         disk_.power.fail("lost", 0)
         assert store.is_placed(kept.tree)
+
+
+def test_a_view_that_is_swapped_or_taken_away_is_so_when_the_power_fails(tmp_path):
+    """What it showed before may be gone by then, and its project knows it no more."""
+    with closing(LocalStore(tmp_path / "home/build/v1")) as store:
+        first, second = (kept.tree for kept in built(store, count=2, size=10))
+        views = HomeViews(tmp_path / "home", store, lambda _: "mlx_models")
+        for name in ("m:swapped", "m:gone"):
+            views.show(name, "mlx", first)
+        disk_ = Faulty(tmp_path)
+        with replaced(disk_):
+            views.show("m:swapped", "mlx", second)
+            views.remove("mlx_models/m--gone")
+        disk_.power.fail("lost", 0)
+        assert views.all() == {"mlx_models/m--swapped": second.digest}
+
+
+def test_what_is_taken_away_comes_back_as_it_was_when_the_power_fails(tmp_path):
+    """The disk of these tests does so, whatever was written under the same number meanwhile."""
+    path = tmp_path / "file"
+    path.write_bytes(b"settled")
+    disk_ = Faulty(tmp_path)
+    with replaced(disk_):
+        disk.unlink(path)
+        for name in ("one", "two"):
+            with disk.writing(tmp_path / name) as file:
+                disk.write(file, b"other")
+                disk.fsync(file)
+    disk_.power.fail("lost", 0)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"settled")]
 
 
 def test_a_remote_folder_takes_all_or_nothing_where_a_write_takes_a_part(tmp_path):
