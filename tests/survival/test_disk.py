@@ -113,15 +113,15 @@ def test_a_view_that_is_swapped_or_taken_away_is_so_when_the_power_fails(tmp_pat
     """What it showed before may be gone by then, and its project knows it no more."""
     with closing(LocalStore(tmp_path / "home/build/v1")) as store:
         first, second = (kept.tree for kept in built(store, count=2, size=10))
-        views = HomeViews(tmp_path / "home", store, lambda _: "mlx_models")
-        for name in ("m:swapped", "m:gone"):
-            views.show(name, "mlx", first)
+        views = HomeViews(tmp_path / "home", store, "of_{}_models".format)
+        for format_ in ("swapped", "gone"):
+            views.show("m:t", format_, first)
         disk_ = Faulty(tmp_path)
         with replaced(disk_):
-            views.show("m:swapped", "mlx", second)
-            views.remove("mlx_models/m--gone")
+            views.show("m:t", "swapped", second)
+            views.remove("of_gone_models/m--t")
         disk_.power.fail("lost", 0)
-        assert views.all() == {"mlx_models/m--swapped": second.digest}
+        assert views.all() == {"of_swapped_models/m--t": second.digest}
 
 
 def test_what_is_taken_away_comes_back_as_it_was_when_the_power_fails(tmp_path):
