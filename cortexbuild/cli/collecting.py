@@ -20,6 +20,7 @@ from ..store.census import Census, census, debris, old_traces
 from ..store.freeing import forget_traces, free_files, free_folders, remove_debris
 from ..store.local import LocalStore
 from ..store.roots import Root, all_roots, forget_root, keep_root, today
+from ..store.steplock import sweep_step_locks
 from . import wire
 from .beside import read_lock
 
@@ -117,6 +118,7 @@ def carry_out(store: LocalStore, plan: Collection) -> None:
     free_files(store, (digest for gone in plan.choice.gone for digest in gone.files))
     forget_traces(store, plan.traces)
     remove_debris(plan.debris)
+    sweep_step_locks(store.root)
 
 
 def _hold(root: Root, notes: list[str], commits: dict[str, str]) -> Hold:

@@ -37,7 +37,7 @@ from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
 from . import home as places
-from .beside import KEPT, LOCK, read_last, read_lock
+from .beside import KEPT, LOCK, MANIFEST, read_last, read_lock
 from .logs import log_name
 from .machine import children, memory
 from .recipes import Recipes
@@ -160,7 +160,8 @@ def sweep_drafts(project: Project) -> None:
     store = store_of(project).root
     for folder in (store, store / "roots", project.root / KEPT):
         drafts.sweep_drafts(folder)
-    drafts.sweep_drafts(project.root, LOCK)  # what else lies there is a person's
+    for name in (LOCK, MANIFEST):  # what else lies there is a person's
+        drafts.sweep_drafts(project.root, name)
     views_of(project).sweep()
 
 

@@ -111,13 +111,15 @@ class LocalStore(Blobs):
         return found if found is not None and found.ingredients == ingredients else None
 
     def read_trace(self, key: StepKey) -> Trace | None:
+        """Raises OSError for one that cannot be read now: it is neither damaged nor missing, and
+        whoever went on without it would make its step again, or let its bytes go."""
         path = self.trace_path(key)
         try:
             return _trace_of(key, path)
+        except FileNotFoundError:
+            return None
         except (ValueError, IntegrityError, IsADirectoryError):
             self.quarantine(path, partial(_is_of, key))
-            return None
-        except OSError:  # there is none, or it cannot be read now: no reason to condemn it
             return None
 
     def keep_trace(self, trace: Trace, scratch: Path, *, replace: bool = False) -> Trace:

@@ -1,4 +1,8 @@
-"""One process builds a step at a time; the others wait and find it made. Only saves work."""
+"""One process builds a step at a time; the others wait and find it made. Only saves work.
+
+A lock counts for as long as its file has its name: a collection takes away those that nobody
+holds, and who has opened one meanwhile opens the next.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,14 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import disk
 from .waiting import acquire
+
+DIGITS = 64
+"""Of a step's key; the store has locks beside them that are of no step."""
 
 
 @contextmanager
@@ -24,19 +31,43 @@ def step_lock(
     Raises BusyError when it is not obtained within `patience` seconds.
     """
     path = root / "locks" / f"{key}.lock"
-    handle = disk.handle(path)
+    while True:
+        handle = disk.handle(path)
+        try:
+            acquire(
+                handle, fcntl.LOCK_EX, patience,
+                lambda: f"{label} is being made by {_holder(path)}",
+                lambda: f"{label} waits for {_holder(path)}", say,
+            )  # fmt: skip
+            if not _has_name(handle, path):
+                continue
+            os.ftruncate(handle, 0)
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "step": label}
+            os.pwrite(handle, json.dumps({**holder, "since": time.strftime("%H:%M")}).encode(), 0)
+            yield
+            return
+        finally:
+            os.close(handle)
+
+
+def sweep_step_locks(root: Path) -> None:
+    """Remove the files of locks that nobody holds, each while it is held here."""
+    for path in sorted((root / "locks").glob(f"{'?' * DIGITS}.lock")):
+        with suppress(FileNotFoundError, BlockingIOError):
+            handle = disk.handle(path, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _has_name(handle, path):
+                    disk.unlink(path)
+            finally:
+                os.close(handle)
+
+
+def _has_name(handle: int, path: Path) -> bool:
     try:
-        acquire(
-            handle, fcntl.LOCK_EX, patience,
-            lambda: f"{label} is being made by {_holder(path)}",
-            lambda: f"{label} waits for {_holder(path)}", say,
-        )  # fmt: skip
-        os.ftruncate(handle, 0)
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "step": label}
-        os.pwrite(handle, json.dumps({**holder, "since": time.strftime("%H:%M")}).encode(), 0)
-        yield
-    finally:
-        os.close(handle)
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _holder(path: Path) -> str:

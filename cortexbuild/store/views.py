@@ -71,6 +71,7 @@ class HomeViews:
             return False
         disk.unlink(path)
         disk.unlink(beside(path))
+        disk.fsync_folder(path.parent)  # before its project forgets it, and its bytes may go
         return True
 
     def sweep(self) -> None:
@@ -106,6 +107,7 @@ class HomeViews:
             disk.rename(draft, path)
         finally:
             disk.unlink(draft)
+        disk.fsync_folder(path.parent)  # before the bytes may go that it showed
 
 
 def beside(view: Path) -> Path:

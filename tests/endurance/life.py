@@ -71,8 +71,8 @@ class Life:
         built = _built(end)
         if "--force" not in args:
             ran = Counter(step.rpartition("/")[2] for step in built)
-            assert ran <= due, f"ran {ran}, and nothing was missing but {due}"
-            assert ran >= due or remote or fails, f"ran {ran}, and was to run {due}"
+            assert ran <= due.most, f"ran {ran}, and nothing was missing but {due.most}"
+            assert ran >= due.least or remote or fails, f"ran {ran}, and was to run {due.least}"
         if fails and "-k" not in args:
             return
         for target in set(chosen) - set(fails):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from .world import FAILS, WEIGHTS, Project, config, joined, result, sha
 
@@ -55,12 +55,19 @@ def take(home: Path, damaged: Mapping[Path, bytes | None]) -> Snapshot:
     return Snapshot(records, blobs, frozenset(wrong))
 
 
-def steps_due(seen: Snapshot, project: Project, targets: list[str]) -> Counter[str]:
-    """How many steps of each kind a sync of these targets must run if no remote helps: those that
-    have no record, and those whose bytes are lost and must be read."""
+class Due(NamedTuple):
+    """How many steps of each kind a sync runs: at least, and at most."""
+
+    least: Counter[str]
+    most: Counter[str]
+
+
+def steps_due(seen: Snapshot, project: Project, targets: list[str]) -> Due:
+    """What a sync of these targets must run if no remote helps: steps that have no record, and
+    those whose bytes are lost and must be read."""
     source = {"config.json": sha(config(project.text)), "model.safetensors": sha(WEIGHTS)}
     text = {"model.txt": sha(joined(project.text))}
-    due, reads = Counter[str](), False
+    due, reads, lost = Counter[str](), False, 0
     for keep in {project.targets[name] for name in targets}:  # targets alike share their steps
         made = seen.find("quantize", text, keep=keep)
         if keep == FAILS or made is None or not seen.has(made["tree"]):
@@ -70,8 +77,8 @@ def steps_due(seen: Snapshot, project: Project, targets: list[str]) -> Counter[s
             due["quantize"] += keep == FAILS or made is None or not same
         if keep != FAILS:
             measured = seen.find("validate", {"model.txt": sha(result(project.text, keep))})
-            if measured is None or not seen.has(measured["tree"]):
-                due["validate"] += 1
+            lost += measured is not None and not seen.has(measured["tree"])
+            due["validate"] += measured is None
     convert = seen.find("convert", {"config.json": source["config.json"]})
     if convert is None or (reads and not seen.has(convert["tree"])):
         due["convert"] += 1
@@ -79,4 +86,6 @@ def steps_due(seen: Snapshot, project: Project, targets: list[str]) -> Counter[s
             due["detect"] += 1
         if not all(seen.is_right(digest) for digest in source.values()):
             due["fetch"] += 1
-    return due
+    # All measure the same: with what one writes, those that have not begun have theirs again.
+    least = due + Counter(validate=int(lost > 0 and not due["validate"]))
+    return Due(least, due + Counter(validate=lost))

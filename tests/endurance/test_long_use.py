@@ -9,9 +9,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from . import snapshot
 from .life import OPERATIONS, Life
 from .machine import LongUse, host
 from .operations import WEIGHTS
+from .world import MEASURES, sha
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="orphans are adopted by a call of Linux"),
@@ -28,12 +30,25 @@ def one_host() -> Iterator[None]:
 
 def test_a_few_hundred_operations_lose_nothing_and_show_nothing_wrong():
     chosen = settings(
-        max_examples=3, stateful_step_count=40, deadline=None, derandomize=True, database=None,
+        max_examples=2, stateful_step_count=30, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
-    run_state_machine_as_test(LongUse, settings=chosen, _min_steps=40)
-    assert OPERATIONS.total() > 150
+    run_state_machine_as_test(LongUse, settings=chosen, _min_steps=30)
+    assert OPERATIONS.total() > 60
     assert len(OPERATIONS) > len(WEIGHTS), "of all sorts"
+
+
+def test_what_one_step_brings_back_another_need_not_make(tmp_path):
+    life = Life(tmp_path, host())
+    project = life.world.projects["a"]
+    project.targets["t1"] = 1
+    life.world.write_manifest(project)
+    life.sync("a")
+    digest = sha(MEASURES)
+    life.damage(project.home / f"build/v1/cas/sha256/{digest[:2]}/{digest}", "lose", 0)
+    due = snapshot.steps_due(snapshot.take(project.home, {}), project, ["t0", "t1"])
+    assert due == ({"validate": 1}, {"validate": 2})
+    life.sync("a", "-j", "1")
 
 
 def test_it_would_be_noticed(tmp_path):

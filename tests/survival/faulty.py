@@ -122,6 +122,7 @@ class Faulty(System):
 
     def rename(self, source: Path, dest: Path) -> None:
         if self.ask("rename", dest):
+            self.power.keep_number(dest)
             super().rename(source, dest)
 
     def link(self, source: Path, dest: Path) -> None:
@@ -134,6 +135,7 @@ class Faulty(System):
 
     def unlink(self, path: Path) -> None:
         if self.ask("unlink", path):
+            self.power.keep_number(path)
             super().unlink(path)
 
     def mkdir(self, path: Path) -> None:
@@ -143,11 +145,13 @@ class Faulty(System):
 
     def rmdir(self, path: Path) -> None:
         if self.ask("rmdir", path):
+            self.power.keep_number(path)
             super().rmdir(path)
 
     def remove_tree(self, path: Path) -> None:
         try:
             if self.ask("remove_tree", path):
+                self.power.keep_number(path)
                 super().remove_tree(path)
         except OSError:
             next((file.unlink() for file in sorted(path.rglob("*")) if file.is_file()), None)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,6 +45,8 @@ class Power:
         self.names: dict[int, dict[str, Entry]] = {}
         self.bytes: dict[int, bytes] = {}
         self.modes: dict[int, int] = {}
+        self._kept: list[int] = []
+        weakref.finalize(self, _close, self._kept)
         for folder, _, files in os.walk(root):
             self.settle(Path(folder))
             for file in files:
@@ -57,12 +61,22 @@ class Power:
             self.bytes[number], self.modes[number] = path.read_bytes(), path.stat().st_mode
 
     def changed(self, path: Path) -> None:
-        """A file is being written, or a folder made, maybe with the number of one that is gone."""
+        """A file is being written, or a folder made, maybe with the number of one that is gone
+        and that was not ours to keep."""
         number = path.lstat().st_ino
         if path.is_dir():
             self.names.pop(number, None)
         else:
             self.bytes.pop(number, None)
+
+    def keep_number(self, path: Path) -> None:
+        """Of what is about to lose a name, with what is in it: no other file gets it, and is taken
+        for this one when it comes back. ext4 gives a number to the next that asks."""
+        if not path.is_symlink() and path.is_dir():
+            for child in path.iterdir():
+                self.keep_number(child)
+        with suppress(FileNotFoundError):
+            self._kept.append(os.open(path, os.O_PATH | os.O_NOFOLLOW))
 
     def fail(self, how: str, salt: int) -> None:
         """Bring the disk to what is left: `lost` all that was not settled, or only `contents`, or
@@ -112,3 +126,8 @@ class Power:
             path.write_bytes(self.bytes.get(was.number, b"\0"))
             path.chmod(self.modes.get(was.number, 0o644))
             self.settle(path)
+
+
+def _close(handles: list[int]) -> None:
+    for handle in handles:
+        os.close(handle)

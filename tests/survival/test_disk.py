@@ -17,6 +17,7 @@ from survival.stories import (
     SYNC,
     TEXTS,
     Inline,
+    Story,
     ended,
     left_over,
     of_the_dead,
@@ -34,6 +35,7 @@ from cortexbuild.store import disk
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 from cortexbuild.store.system import replaced
+from cortexbuild.store.views import HomeViews
 
 FULL, LOST = Fault("no room", errno.ENOSPC), Fault("the power fails", power="lost")
 CONTENTS, KILLED = Fault("the power fails", power="contents"), Fault("killed", power="kept")
@@ -107,6 +109,36 @@ def test_a_folder_that_is_shown_is_whole_when_the_power_fails(tmp_path):
         assert store.is_placed(kept.tree)
 
 
+def test_a_view_that_is_swapped_or_taken_away_is_so_when_the_power_fails(tmp_path):
+    """What it showed before may be gone by then, and its project knows it no more."""
+    with closing(LocalStore(tmp_path / "home/build/v1")) as store:
+        first, second = (kept.tree for kept in built(store, count=2, size=10))
+        views = HomeViews(tmp_path / "home", store, "of_{}_models".format)
+        for format_ in ("swapped", "gone"):
+            views.show("m:t", format_, first)
+        disk_ = Faulty(tmp_path)
+        with replaced(disk_):
+            views.show("m:t", "swapped", second)
+            views.remove("of_gone_models/m--t")
+        disk_.power.fail("lost", 0)
+        assert views.all() == {"of_swapped_models/m--t": second.digest}
+
+
+def test_what_is_taken_away_comes_back_as_it_was_when_the_power_fails(tmp_path):
+    """The disk of these tests does so, whatever was written under the same number meanwhile."""
+    path = tmp_path / "file"
+    path.write_bytes(b"settled")
+    disk_ = Faulty(tmp_path)
+    with replaced(disk_):
+        disk.unlink(path)
+        for name in ("one", "two"):
+            with disk.writing(tmp_path / name) as file:
+                disk.write(file, b"other")
+                disk.fsync(file)
+    disk_.power.fail("lost", 0)
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"settled")]
+
+
 def test_a_remote_folder_takes_all_or_nothing_where_a_write_takes_a_part(tmp_path):
     (tmp_path / "remote").mkdir()
     source = tmp_path / "source"
@@ -126,6 +158,9 @@ def test_an_index_without_room_is_done_without(tmp_path):
         assert store.index.note("199") is None
         kept = built(store, count=1, size=10)[0]
         assert store.has_tree(kept.tree)
+        store.index._db.execute(f"pragma max_page_count={pages + 100}")
+        store.index.keep_note("again", "there is room")
+        assert store.index.note("again") == "there is room"
 
 
 def test_a_record_that_cannot_be_read_just_now_is_not_thrown_away(tmp_path):
@@ -167,6 +202,15 @@ def test_a_name_that_was_claimed_for_what_does_not_come_is_given_back(tmp_path):
 def test_what_a_killed_sync_was_about_to_put_in_place_goes_with_the_next(space, tmp_path, draft):
     play(space, STORIES[0], Faulty(tmp_path, f"rename {draft}", KILLED))
     assert any(path.endswith(f".{draft}.{os.getpid()}") for path in left_over(space))
+    of_the_dead(tmp_path)
+    assert ended(space, *SYNC).code == 0
+    assert left_over(space) == []
+
+
+def test_a_manifest_that_was_about_to_be_put_in_place_goes_with_the_next_sync(space, tmp_path):
+    edit = Story("edit", (), (("add", "m:short", "--no-lock"),))
+    play(space, edit, Faulty(tmp_path, "rename cortex.yaml", KILLED))
+    assert (space.root / f".cortex.yaml.{os.getpid()}").exists()
     of_the_dead(tmp_path)
     assert ended(space, *SYNC).code == 0
     assert left_over(space) == []

@@ -33,7 +33,7 @@ from workspace import Workspace
 
 from cortexbuild.cli import wire
 
-SHARE = float(os.environ.get("CORTEX_SURVIVE", "0.4"))
+SHARE = float(os.environ.get("CORTEX_SURVIVE", "0.2"))
 """Percent of the faults that are tried."""
 
 
