@@ -28,12 +28,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         assert asked["max_tokens"] == 1, asked
         code = 200 if asked["model"] == "m:t" else 500
         body = json.dumps(dict(os.environ)).encode()
+        if code == 200:  # before the answer: whoever has it may end this process
+            with open(sys.argv[2], "wb") as said:
+                said.write(body)
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
-        if code == 200:
-            open(sys.argv[2], "wb").write(body)
     def log_message(self, *_): pass
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """

@@ -118,14 +118,12 @@ def test_what_breaks_out_of_the_sandbox_finds_the_door_closed(act: str) -> None:
 
 def test_the_program_has_nothing_of_the_users_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    from cortexbuild.runtimes import templates
-
-    seen = {}
+    seen: dict[str, str] = {}
 
     def run(argv: list[str], **how: object) -> subprocess.CompletedProcess[str]:
         seen.update(how["env"])  # type: ignore[call-overload]
         return subprocess.CompletedProcess(argv, 0, '{"text": ""}', "")
 
-    monkeypatch.setattr(templates.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     render("", "", {})
     assert "PATH" in seen and "HF_TOKEN" not in seen
