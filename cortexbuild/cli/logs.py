@@ -10,6 +10,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 
 from ..core.events import Event, StepLogged
+from ..errors import plain
 
 OFTEN = 0.2
 """Seconds between two looks at logs that are followed."""
@@ -22,11 +23,11 @@ def log_name(label: str) -> str:
     return label.replace("/", "-").replace(":", "--") + ".log"
 
 
-def plain(line: str) -> str:
+def readable(line: str) -> str:
     """A line of a log as it may be shown: of a progress bar its last state, and no control codes,
     which could do what they like with a terminal."""
     shown = CONTROLS.sub("", line.rstrip("\r\n").rpartition("\r")[2])
-    return "".join(letter if letter.isprintable() or letter == "\t" else "?" for letter in shown)
+    return plain(shown)
 
 
 def lines_of(log: Path) -> list[str]:
@@ -34,7 +35,7 @@ def lines_of(log: Path) -> list[str]:
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, 2) - MOST))
         text = file.read().decode(errors="replace")
-    return [plain(line) for line in text.rstrip().split("\n")] if text.strip() else []
+    return [readable(line) for line in text.rstrip().split("\n")] if text.strip() else []
 
 
 def last_lines(log: Path, most: int = 10) -> list[str]:
@@ -58,7 +59,7 @@ class Follower:
         with self._lock:
             for path in sorted(self._folder.glob("*.log")):
                 for line in self._more(path):
-                    self._tell(StepLogged(self._labels.get(path.name, path.stem), plain(line)))
+                    self._tell(StepLogged(self._labels.get(path.name, path.stem), readable(line)))
 
     def _more(self, path: Path) -> list[str]:
         start = self._read.get(path.name, 0)
