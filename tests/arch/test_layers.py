@@ -57,7 +57,6 @@ def test_only_the_worker_and_main_catch_everything():
     assert sorted(broad) == [
         "cli/main.py",
         "exec/worker.py",
-        "runtimes/rendering.py",  # a program of its own, in which strangers' code runs
     ]
 
 
