@@ -168,7 +168,9 @@ def test_wrong_bytes_are_refused_and_none_are_kept(hub, machine):
     """hf_xet does not see it; the pin does."""
     hub.fault(Flip(at=100_000), "/cas/xorbs/*")
     machine.fetches(code=1)
-    assert "IntegrityError: hf:org/model: `model.safetensors` is not what was pinned" in machine.said
+    assert (
+        "IntegrityError: hf:org/model: `model.safetensors` is not what was pinned" in machine.said
+    )
     kept = [path.stat().st_size for path in (machine.store / "cas").rglob("*") if path.is_file()]
     assert machine.parts() == [] and kept == [2], "of config.json"
     machine.fetches()
