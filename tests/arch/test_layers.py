@@ -54,20 +54,7 @@ def test_only_the_worker_and_main_catch_everything():
         and isinstance(node.type, ast.Name)
         and node.type.id in ("Exception", "BaseException")
     ]
-<<<<<<< HEAD
     assert sorted(broad) == ["cli/main.py", "exec/worker.py"]
-||||||| ea922bd
-    assert sorted(broad) == [
-        "cli/main.py",
-        "exec/worker.py",
-        "runtimes/rendering.py",  # a program of its own, in which strangers' code runs
-    ]
-=======
-    assert sorted(broad) == [
-        "cli/main.py",
-        "exec/worker.py",
-    ]
->>>>>>> k4c
 
 
 def test_nothing_unpickles_but_the_pipe_to_our_own_children():
