@@ -56,7 +56,9 @@ class _Planner:
         for number, candidate in enumerate(found):
             prefix = f"{candidate.target.recipe}-" if number or target.escalate else ""
             goals.append(self._goal(name, model, candidate, prefix))
-        self.draft.goals[name] = self._told(_chained(goals, self.draft.lock, name), pinned)
+        self.draft.goals[name] = _chained(goals, self.draft.lock, name)
+        if model.allow_code:
+            self.draft.goals[name] = self._told(self.draft.goals[name], pinned)
 
     def _told(self, goal: Goal, pinned: Pinned) -> Goal:
         """With a note of the code that is run for it."""

@@ -35,7 +35,7 @@ def test_a_few_hundred_operations_lose_nothing_and_show_nothing_wrong():
     )  # fmt: skip
     run_state_machine_as_test(LongUse, settings=chosen, _min_steps=30)
     assert OPERATIONS.total() > 60
-    assert len(OPERATIONS) > len(WEIGHTS), "of all sorts"
+    assert len(OPERATIONS) > len(WEIGHTS) // 2, "of many sorts"
 
 
 def test_what_one_step_brings_back_another_need_not_make(tmp_path):

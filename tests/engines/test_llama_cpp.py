@@ -376,7 +376,7 @@ def test_a_library_that_gives_up_leaves_its_reason_and_no_file(held, made, tmp_p
     message, *left = run_script(COMMON + code, held, broken, tmp_path / "out")
     assert message.startswith("llama.cpp cannot quantize this to Q8_0: ")
     assert "llama.block_count" in message
-    assert left == [""]
+    assert left == ["choose another recipe: `cortexbuild recipes`"], "and no file"
 
 
 @pytest.mark.parametrize(

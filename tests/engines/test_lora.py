@@ -202,9 +202,9 @@ def test_what_is_not_plain_lora_is_refused_by_its_name(work, merge, tmp_path):
         "it has LoRA of embeddings": work / "embedding",
         "trained biases (`bias: all`)": changed(work, tmp_path, "bias", bias="all"),
         "`init_lora_weights: pissa`": changed(work, tmp_path, "pissa", init_lora_weights="pissa"),
-        "it has LOHA": changed(work, tmp_path, "loha", peft_type="LOHA"),
+        "it has `LOHA`": changed(work, tmp_path, "loha", peft_type="LOHA"),
         "LoRA of parameters": changed(work, tmp_path, "p", target_parameters=["a.b"]),
-        "of rank 8, and not of 16": changed(work, tmp_path, "rank", r=16),
+        "of rank 8, and not of `16`": changed(work, tmp_path, "rank", r=16),
         "no number for `lora_alpha`": changed(work, tmp_path, "alpha", lora_alpha="x"),
     }
     for said, words in zip(merge(*(([path], {}) for path in cases.values())), cases, strict=True):
