@@ -30,12 +30,12 @@ def one_host() -> Iterator[None]:
 
 def test_a_few_hundred_operations_lose_nothing_and_show_nothing_wrong():
     chosen = settings(
-        max_examples=2, stateful_step_count=30, deadline=None, derandomize=True, database=None,
+        max_examples=2, stateful_step_count=40, deadline=None, derandomize=True, database=None,
         suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
     )  # fmt: skip
-    run_state_machine_as_test(LongUse, settings=chosen, _min_steps=30)
+    run_state_machine_as_test(LongUse, settings=chosen, _min_steps=40)
     assert OPERATIONS.total() > 60
-    assert len(OPERATIONS) > len(WEIGHTS) // 2, "of many sorts"
+    assert len(OPERATIONS) > len(WEIGHTS), "of all sorts"
 
 
 def test_what_one_step_brings_back_another_need_not_make(tmp_path):
