@@ -19,6 +19,7 @@ class Goal:
 
     `note` says what a person should know of the way it is made. If it fails, or `limits` are not
     kept to, `otherwise` is made instead; `ladder` then names all of these ways together.
+    `notices` bring the texts of the licences that it stands under.
     """
 
     model: StepId
@@ -29,6 +30,12 @@ class Goal:
     limits: Limits = field(default_factory=Limits)
     otherwise: Goal | None = None
     ladder: Digest | None = None
+    notices: tuple[StepId, ...] = ()
+
+    @property
+    def ends(self) -> tuple[StepId, ...]:
+        """All that must be there for it to be up to date."""
+        return (self.model, *self.checks, *self.notices)
 
     def rungs(self) -> Iterator[Goal]:
         """This goal, and what is made instead, in turn."""
@@ -80,7 +87,7 @@ class Plan:
         """What a build of that scope must have made when it is over."""
         ways = [tuple(self.goals[target].rungs()) for target in scope.targets]
         goals = [goals[min(scope.rung, len(goals) - 1)] for goals in ways]
-        last = [step for goal in goals for step in (goal.model, *goal.checks)]
+        last = [step for goal in goals for step in goal.ends]
         if scope.until is None:
             return tuple(last)
         kinds = list(Kind)

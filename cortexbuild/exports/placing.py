@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..core.digest import File
 from ..errors import StoreError
+from ..formats.files import notice_files
 from ..store import disk
 from ..store.blobs import files_in
 from ..store.hashing import sums_of
@@ -142,6 +143,6 @@ def _foreign(folder: Path) -> str:
         ours = {str(subject["name"]) for subject in found["subject"]}
     except (OSError, ValueError, KeyError, TypeError):
         return f"no {PROVENANCE} of ours"
-    ours |= {README, PROVENANCE, "LICENSE", "NOTICE"}
-    names = (path.relative_to(folder).as_posix() for path in files_in(folder))
+    names = [path.relative_to(folder).as_posix() for path in files_in(folder)]
+    ours |= {README, PROVENANCE, *notice_files(names)}
     return next((f"`{name}`" for name in names if name not in ours), "")

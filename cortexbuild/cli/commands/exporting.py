@@ -11,6 +11,7 @@ from ...app.export import Ready, ready, source_file
 from ...app.project import Project
 from ...errors import RemoteError
 from ...exports import Given, How, Neighbour, Package, find_neighbour
+from ...formats.files import notice_files
 from ...sources import is_offline
 from .. import wire, words
 from .command import Command, add_json, open_project, print_json, print_rows
@@ -118,16 +119,14 @@ def _push(args: argparse.Namespace) -> int:
     return 0
 
 
-def beside(project: Project, origin: str, name: str) -> bytes | None:
-    """A file beside the weights of a source on this machine: nobody else has its licence."""
+def beside(project: Project, origin: str) -> dict[str, bytes]:
+    """The texts of a licence beside the weights of a source on this machine."""
     scheme, _, place = origin.partition(":")
     folder = project.root / Path(place).expanduser()
     if scheme != "path" or not folder.is_dir():
-        return None
-    try:
-        return (folder / name).read_bytes()
-    except OSError:
-        return None
+        return {}
+    names = notice_files(path.name for path in folder.iterdir() if path.is_file())
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 COMMANDS = (
