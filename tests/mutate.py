@@ -164,6 +164,7 @@ SABOTAGES = (
     Sabotage("who names no command is told off", "cortexbuild/cli/parser.py", "add_subparsers(metavar=\"COMMAND\")\n    for", "add_subparsers(required=True, metavar=\"COMMAND\")\n    for", "tests/cli/test_cli.py"),
     Sabotage("an engine is asked for without what it needs", "cortexbuild/exec/engines.py", "(*versions, *beside)", "versions", "tests/exec/test_engines.py"),
     Sabotage("an engine that is not here is asked for in any version", "cortexbuild/exec/worker.py", "if brings(locked.engine) else error.hint", "if False else error.hint", "tests/exec/test_engines.py"),
+    core("a target after force is no target", "plan", "and self._named(force):", "and False:", "tests/app/test_scope.py"),
     Sabotage("a damaged seal is believed", "cortexbuild/cli/seal.py", "return text if claimed == digest(text) else None", "return text", "tests/cli/test_seal.py"),
     Sabotage("a seal of other circumstances is believed", "cortexbuild/cli/seal.py", "if under != circumstances() or not", "if not", "tests/cli/test_seal.py"),
     Sabotage("a seal holds while bytes are taken away", "cortexbuild/cli/seal.py", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "pass", "tests/cli/test_seal.py"),
