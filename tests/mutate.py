@@ -165,6 +165,8 @@ SABOTAGES = (
     Sabotage("an engine is asked for without what it needs", "cortexbuild/exec/engines.py", "(*versions, *beside)", "versions", "tests/exec/test_engines.py"),
     Sabotage("an engine that is not here is asked for in any version", "cortexbuild/exec/worker.py", "if brings(locked.engine) else error.hint", "if False else error.hint", "tests/exec/test_engines.py"),
     core("a target after force is no target", "plan", "and self._named(force):", "and False:", "tests/app/test_scope.py"),
+    Sabotage("an export is shown before its bytes are settled", "cortexbuild/store/drafts.py", "            disk.write(file, content)\n            disk.fsync(file)\n", "            disk.write(file, content)\n", "tests/survival/test_exports.py"),
+    Sabotage("an export that was cut off leaves what it had made", "cortexbuild/exports/placing.py", "        if drafts.is_left(left):\n", "        if False:\n", "tests/survival/test_exports.py"),
     Sabotage("a damaged seal is believed", "cortexbuild/cli/seal.py", "return text if claimed == digest(text) else None", "return text", "tests/cli/test_seal.py"),
     Sabotage("a seal of other circumstances is believed", "cortexbuild/cli/seal.py", "if under != circumstances() or not", "if not", "tests/cli/test_seal.py"),
     Sabotage("a seal holds while bytes are taken away", "cortexbuild/cli/seal.py", "fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)", "pass", "tests/cli/test_seal.py"),

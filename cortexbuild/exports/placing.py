@@ -1,25 +1,29 @@
-"""Files of the store under names of others: whole or not there, and never over what is not ours."""
+"""Files of the store under names of others: whole or not there, whenever a process or the power
+ends, and never over what is not ours."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from glob import escape
+from io import FileIO
 from pathlib import Path
 
 from ..core.digest import File
 from ..errors import StoreError
 from ..formats.files import notice_files
-from ..store import disk
+from ..store import disk, drafts
 from ..store.blobs import files_in
 from ..store.hashing import sums_of
 from ..store.local import LocalStore
 from . import How, Package
 
 README, PROVENANCE = "README.md", "provenance.json"
+DRAFT, OLD = ".cortexbuild", ".cortexbuild-old"
+"""In the names of what is being made, and of what is on its way out."""
 
 
 def give_file(store: LocalStore, file: File, dest: Path, how: How) -> str:
@@ -27,22 +31,20 @@ def give_file(store: LocalStore, file: File, dest: Path, how: How) -> str:
     same bytes, else a copy. A file that is there and right stays."""
     if _is(store, file, dest):
         return "there"
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
+    disk.make_folder(dest.parent)
+    draft = draft_of(dest)
     try:
         came = _copy(store, file, draft) if how.copies else _share(store, file, draft)
-        draft.replace(dest)
+        disk.rename(draft, dest)
     finally:
-        draft.unlink(missing_ok=True)
+        disk.unlink(draft)
+    disk.fsync_folder(dest.parent)
     return came
 
 
 def give_text(text: bytes, dest: Path) -> None:
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
-    draft.write_bytes(text)
-    draft.replace(dest)
+    drafts.replace(dest, text)
+    disk.fsync_folder(dest.parent)
 
 
 def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -50,32 +52,50 @@ def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> 
     is another, unless an export made it and it may be replaced."""
     if folder.exists():
         if _shows(store, package, folder):
+            _sweep(folder, DRAFT)
+            _sweep(folder, OLD)
             return {"there": sum(file.size for file in package.files.values())}
         _check_may_go(folder, how)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    disk.remove(draft)
+    disk.make_folder(folder.parent)
+    draft, old = draft_of(folder), folder.with_name(f".{folder.name}{OLD}.{os.getpid()}")
     try:
-        draft.mkdir()
+        disk.make_folder(draft)
         came = fill(store, package, draft, how)
         _swap(draft, folder, old)
     finally:
         disk.remove(draft)
+    _sweep(folder, OLD)
     disk.remove(old)
     return came
 
 
 def _swap(draft: Path, folder: Path, old: Path) -> None:
-    """Give a folder its name; what had it is `old` then, or has it again when that fails."""
+    """Give a folder its name, for good; what had it is `old` then, or has it again when that
+    fails."""
     if folder.exists():
-        folder.rename(old)
+        disk.rename(folder, old)
     try:
-        draft.rename(folder)
+        disk.rename(draft, folder)
     except OSError:
         if old.exists():
-            old.rename(folder)
+            disk.rename(old, folder)
         raise
+    disk.fsync_folder(folder.parent)
+
+
+def draft_of(path: Path) -> Path:
+    """Where this process makes what will be `path`. What killed ones left of it goes."""
+    _sweep(path, DRAFT)
+    draft = path.with_name(f".{path.name}{DRAFT}.{os.getpid()}")
+    disk.remove(draft)
+    return draft
+
+
+def _sweep(path: Path, mark: str) -> None:
+    """In a folder that is not ours, so only what nobody else would call so."""
+    for left in path.parent.glob(f".{escape(path.name)}{mark}.*"):
+        if drafts.is_left(left):
+            disk.remove(left)
 
 
 def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -89,14 +109,16 @@ def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping
 
 def _share(store: LocalStore, file: File, draft: Path) -> str:
     if disk.clone(store.blob(file.digest), draft):
+        with FileIO(draft) as clone:
+            disk.fsync(clone)
         return "cloned"
-    draft.unlink(missing_ok=True)
+    disk.unlink(draft)
     store.link_out(file, draft)
     return "linked" if draft.samefile(store.blob(file.digest)) else "copied"
 
 
 def _copy(store: LocalStore, file: File, draft: Path) -> str:
-    shutil.copyfile(store.blob(file.digest), draft)
+    disk.copy_durably(store.blob(file.digest), draft, read_only=False)
     return "copied"
 
 
