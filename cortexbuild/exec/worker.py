@@ -159,11 +159,11 @@ def check_versions(locked: ToolId, tool: Tool) -> None:
     """A key names the versions that make its output, so no others may make it."""
     try:
         here = tool.engine()
-    except ToolError as error:  # the newest of it may not be what was locked
+    except ToolError as absent:  # the newest of it may not be what was locked
         raise ToolError(
-            f"{error}, and cortex.lock has {_said(locked.engine)}",
-            hint=f"`{install(locked.engine)}`" if brings(locked.engine) else error.hint,
-        ) from error
+            f"{absent}, and cortex.lock has {_said(locked.engine)}",
+            hint=f"`{install(locked.engine)}`" if brings(locked.engine) else absent.hint,
+        ) from absent
     if error := refusal(locked, tool.revision, here):
         raise error
 
