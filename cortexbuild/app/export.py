@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core.digest import File, Tree, digest_bytes
-from ..core.licences import made_from
+from ..core.licences import UNKNOWN, made_from
 from ..core.naming import name_of, unlike
 from ..core.plan import Goal
 from ..errors import BuildFailed, IntegrityError, ToolError
 from .card import card, shown
 from .generate import Built, find_built
+from .holdings import licence_of
 from .measured import goal_that_counts, problems_of
 from .project import Project
 from .provenance import statement
@@ -26,13 +27,15 @@ Beside = Callable[[str], Mapping[str, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A target that may be handed out. `files` are by the names they have outside."""
+    """A target that may be handed out. `files` are by the names they have outside; `notes` say what
+    does not go along."""
 
     target: str
     goal: Goal
     built: Built
     files: Mapping[str, File]
     texts: Mapping[str, bytes]
+    notes: Sequence[str] = ()
 
 
 def ready(project: Project, pattern: str, beside: Beside) -> Ready:
@@ -57,21 +60,27 @@ def ready(project: Project, pattern: str, beside: Beside) -> Ready:
         "README.md": card(project, target, goal, files, provenance).encode(),
         "provenance.json": (json.dumps(provenance, indent=1) + "\n").encode(),
     }
-    texts |= _notices(project, target, beside)
-    return Ready(target, goal, built, files, texts)
+    notices, notes = _notices(project, target, beside)
+    return Ready(target, goal, built, files, {**texts, **notices}, notes)
 
 
-def _notices(project: Project, target: str, beside: Beside) -> Mapping[str, bytes]:
-    """The texts of every licence that a target stands under, each once. Where a name is taken by
-    another text, the source is in it."""
+def _notices(
+    project: Project, target: str, beside: Beside
+) -> tuple[Mapping[str, bytes], Sequence[str]]:
+    """The texts of every licence that a target stands under, each once; and a note of each that
+    has none. Where a name is taken by another text, the source is in it."""
     found: dict[str, bytes] = {}
+    notes = []
     for origin in made_from(project.lock, project.manifest.models[target.partition(":")[0]]):
         pinned = project.lock.sources[origin].notices
-        texts = {file.path: _content(project, target, file) for file in pinned.files}
-        for name, text in {**beside(origin), **texts}.items():
+        here = {file.path: _content(project, target, file) for file in pinned.files}
+        texts = {**beside(origin), **here}
+        for name, text in texts.items():
             if text not in found.values():
                 found[_free_name(name, name_of(origin), found)] = text
-    return found
+        if not texts and (licence := licence_of(project.lock, origin)) != UNKNOWN:
+            notes.append(f"{shown(origin)} is under `{licence}`, and has no text of it to go along")
+    return found, notes
 
 
 def _free_name(name: str, of: str, taken: Mapping[str, bytes]) -> str:

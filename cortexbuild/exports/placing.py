@@ -6,8 +6,8 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from glob import escape
 from io import FileIO
 from pathlib import Path
@@ -30,21 +30,29 @@ def give_file(store: LocalStore, file: File, dest: Path, how: How) -> str:
     """Say how it came: it is a clone where the file system has them, else a second name of the
     same bytes, else a copy. A file that is there and right stays."""
     if _is(store, file, dest):
+        sweep(dest)
         return "there"
-    disk.make_folder(dest.parent)
-    draft = draft_of(dest)
-    try:
-        came = _copy(store, file, draft) if how.copies else _share(store, file, draft)
-        disk.rename(draft, dest)
-    finally:
-        disk.unlink(draft)
-    disk.fsync_folder(dest.parent)
-    return came
+    with appearing(dest) as draft:
+        return _copy(store, file, draft) if how.copies else _share(store, file, draft)
 
 
 def give_text(text: bytes, dest: Path) -> None:
-    drafts.replace(dest, text)
-    disk.fsync_folder(dest.parent)
+    with appearing(dest) as draft, disk.writing(draft) as file:
+        disk.write(file, text)
+        disk.fsync(file)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Where to make a file or a folder, that is `path` when it is made, for good."""
+    disk.make_folder(path.parent)
+    draft = _draft_of(path)
+    try:
+        yield draft
+        disk.rename(draft, path)
+    finally:
+        disk.remove(draft)
+    disk.fsync_folder(path.parent)
 
 
 def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -52,19 +60,18 @@ def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> 
     is another, unless an export made it and it may be replaced."""
     if folder.exists():
         if _shows(store, package, folder):
-            _sweep(folder, DRAFT)
-            _sweep(folder, OLD)
+            sweep(folder)
             return {"there": sum(file.size for file in package.files.values())}
         _check_may_go(folder, how)
     disk.make_folder(folder.parent)
-    draft, old = draft_of(folder), folder.with_name(f".{folder.name}{OLD}.{os.getpid()}")
+    draft, old = _draft_of(folder), folder.with_name(f".{folder.name}{OLD}.{os.getpid()}")
     try:
         disk.make_folder(draft)
         came = fill(store, package, draft, how)
         _swap(draft, folder, old)
     finally:
         disk.remove(draft)
-    _sweep(folder, OLD)
+    sweep(folder)
     disk.remove(old)
     return came
 
@@ -76,26 +83,28 @@ def _swap(draft: Path, folder: Path, old: Path) -> None:
         disk.rename(folder, old)
     try:
         disk.rename(draft, folder)
-    except OSError:
+    except BaseException:
         if old.exists():
             disk.rename(old, folder)
         raise
     disk.fsync_folder(folder.parent)
 
 
-def draft_of(path: Path) -> Path:
+def _draft_of(path: Path) -> Path:
     """Where this process makes what will be `path`. What killed ones left of it goes."""
-    _sweep(path, DRAFT)
+    sweep(path, DRAFT)
     draft = path.with_name(f".{path.name}{DRAFT}.{os.getpid()}")
     disk.remove(draft)
     return draft
 
 
-def _sweep(path: Path, mark: str) -> None:
-    """In a folder that is not ours, so only what nobody else would call so."""
-    for left in path.parent.glob(f".{escape(path.name)}{mark}.*"):
-        if drafts.is_left(left):
-            disk.remove(left)
+def sweep(path: Path, *marks: str) -> None:
+    """Remove what killed processes left of it, in a folder that is not ours: so only what nobody
+    else would call so."""
+    for mark in marks or (DRAFT, OLD):
+        for left in path.parent.glob(f".{escape(path.name)}{mark}.*"):
+            if drafts.is_left(left):
+                disk.remove(left)
 
 
 def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:

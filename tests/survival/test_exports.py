@@ -86,7 +86,7 @@ def cut_off(trial: Trial, how: How, at: int, fault: Fault) -> list[str]:
     with replaced(Faulty(trial.root)):
         trial.export(how)
     assert list(trial.seen()) == [trial.whole()], where
-    assert list(trial.out.parent.rglob(".*cortexbuild*")) == [], where
+    assert list(trial.out.parent.rglob(".*")) == [], where
     return disk.calls
 
 

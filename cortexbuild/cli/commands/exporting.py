@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -44,15 +45,15 @@ def _export(args: argparse.Namespace) -> int:
     project = open_project(args)
     found = ready(project, args.target, partial(beside, project))
     given = _give(args, project, neighbour, found)
-    for note in given.notes:
-        print(f"note: {note}", file=sys.stderr)
+    notes = [*found.notes, *given.notes]
+    _tell(notes)
     if copied := given.bytes_.get("copied"):
         why = "as asked" if args.copy else "no links between there and the store"
         print(f"note: copied {words.size(copied)}: {why}", file=sys.stderr)
     if args.json:
         fields = {"target": found.target, "to": neighbour.to, "name": given.name}
         fields |= {"path": str(given.path), "digest": found.built.tree.digest}
-        print_json("export/1", {**fields, "bytes": given.bytes_, "notes": list(given.notes)})
+        print_json("export/1", {**fields, "bytes": given.bytes_, "notes": notes})
         return 0
     how = ", ".join(f"{words.size(count)} {came}" for came, count in given.bytes_.items())
     print(f"{found.target} is {given.name} in {neighbour.to}: {how}")
@@ -68,6 +69,11 @@ def _give(args: argparse.Namespace, project: Project, neighbour: Neighbour, foun
     name = args.name or neighbour.name(found.target)
     how = How(args.copy, args.replace)
     return neighbour.give(store, _package(project, found), root, name, how)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _package(project: Project, found: Ready) -> Package:
@@ -92,6 +98,7 @@ def _push(args: argparse.Namespace) -> int:
 
     project = open_project(args)  # which refuses what `licenses: deny:` names
     found = ready(project, args.target, partial(beside, project))
+    _tell(found.notes)
     package = _package(project, found)
     rows = [(path, file.size) for path, file in package.files.items()]
     rows += [(path, len(text)) for path, text in package.texts.items()]
