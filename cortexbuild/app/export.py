@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.digest import File, Tree
+from ..core.digest import File, Tree, digest_bytes
+from ..core.licences import UNKNOWN, made_from
+from ..core.naming import name_of, unlike
 from ..core.plan import Goal
-from ..errors import BuildFailed, ToolError
+from ..errors import BuildFailed, IntegrityError, ToolError
 from .card import card, shown
 from .generate import Built, find_built
+from .holdings import licence_of
 from .measured import goal_that_counts, problems_of
 from .project import Project
 from .provenance import statement
 
-Beside = Callable[[str, str], bytes | None]
-"""A file that lies beside the weights of a source, by its origin and its name."""
+Beside = Callable[[str], Mapping[str, bytes]]
+"""The texts of a licence that lie beside the weights of a source on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """A target that may be handed out. `files` are by the names they have outside."""
+    """A target that may be handed out. `files` are by the names they have outside; `notes` say what
+    does not go along."""
 
     target: str
     goal: Goal
     built: Built
     files: Mapping[str, File]
     texts: Mapping[str, bytes]
+    notes: Sequence[str] = ()
 
 
 def ready(project: Project, pattern: str, beside: Beside) -> Ready:
@@ -55,11 +60,46 @@ def ready(project: Project, pattern: str, beside: Beside) -> Ready:
         "README.md": card(project, target, goal, files, provenance).encode(),
         "provenance.json": (json.dumps(provenance, indent=1) + "\n").encode(),
     }
-    source = project.manifest.models[target.partition(":")[0]].source
-    for name in ("LICENSE", "NOTICE"):
-        if (text := beside(source, name)) is not None:
-            texts[name] = text
-    return Ready(target, goal, built, files, texts)
+    notices, notes = _notices(project, target, beside)
+    return Ready(target, goal, built, files, {**texts, **notices}, notes)
+
+
+def _notices(
+    project: Project, target: str, beside: Beside
+) -> tuple[Mapping[str, bytes], Sequence[str]]:
+    """The texts of every licence that a target stands under, each once; and a note of each that
+    has none. Where a name is taken by another text, the source is in it."""
+    found: dict[str, bytes] = {}
+    notes = []
+    for origin in made_from(project.lock, project.manifest.models[target.partition(":")[0]]):
+        pinned = project.lock.sources[origin].notices
+        here = {file.path: _content(project, target, file) for file in pinned.files}
+        texts = {**beside(origin), **here}
+        for name, text in texts.items():
+            if text not in found.values():
+                found[_free_name(name, name_of(origin), found)] = text
+        if not texts and (licence := licence_of(project.lock, origin)) != UNKNOWN:
+            notes.append(f"{shown(origin)} is under `{licence}`, and has no text of it to go along")
+    return found, notes
+
+
+def _free_name(name: str, of: str, taken: Mapping[str, bytes]) -> str:
+    if name.casefold() not in {one.casefold() for one in taken}:
+        return name
+    path = Path(name)
+    return unlike(f"{path.stem}-{of}", {Path(one).stem for one in taken}) + path.suffix
+
+
+def _content(project: Project, target: str, file: File) -> bytes:
+    """What goes out under our name is read, and not only looked at."""
+    content = project.store.blob(file.digest).read_bytes()
+    if digest_bytes(content) != file.digest:
+        project.store.set_aside(file.digest)
+        raise IntegrityError(
+            f"`{file.path}` of {target} was damaged in the store",
+            hint=f"run `cortexbuild sync {target}`",
+        )
+    return content
 
 
 def _public(found: Mapping[str, Any], files: Mapping[str, File]) -> Mapping[str, Any]:

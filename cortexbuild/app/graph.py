@@ -82,7 +82,7 @@ def _users(
 ) -> Mapping[StepId, list[str]]:
     users: dict[StepId, list[str]] = {}
     for name in targets:
-        ends = [e for goal in _ways(plan, name, goals) for e in (goal.model, *goal.checks)]
+        ends = [end for goal in _ways(plan, name, goals) for end in goal.ends]
         for id_ in plan.chain(ends):
             users.setdefault(id_, []).append(name)
     return users

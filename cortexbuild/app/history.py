@@ -8,6 +8,7 @@ from types import MappingProxyType
 from ..core.digest import Tree
 from ..core.plan import Goal
 from ..core.step import StepId, Trace, key_of
+from ..redaction import without_logins
 from .project import Project
 
 
@@ -21,7 +22,7 @@ def history(
     plan = project.plan
     trees: dict[StepId, Tree] = {}
     found: dict[StepId, Trace] = {}
-    for id_ in plan.chain((goal.model, *goal.checks)):
+    for id_ in plan.chain(goal.ends):
         if id_ in known:
             found[id_], trees[id_] = known[id_], known[id_].tree
             continue
@@ -33,7 +34,11 @@ def history(
             continue
         inputs = {role: trees[below] for role, below in read.items()}
         ingredients = step.ingredients(inputs, project.manifest.cache.salt)
-        trace = project.store.trace(key_of(ingredients), ingredients)
+        key = key_of(ingredients)
+        trace = project.store.trace(key, ingredients)
+        if trace is None and step.tree is not None and project.store.has_tree(step.tree):
+            origin = {"origin": without_logins(step.origin)}  # its files came with other sources'
+            trace = Trace(key, ingredients, step.tree, step.label, origin)
         if trace is not None:
             found[id_], trees[id_] = trace, trace.tree
     return found

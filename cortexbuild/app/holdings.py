@@ -56,6 +56,8 @@ def sources(project: Project, steps: Sequence[Node]) -> list[SourceView]:
         if step.kind is not Kind.FETCH or pinned is None or step.origin in found:
             continue
         tree = step.tree or pinned.tree
+        if tree == pinned.notices:
+            continue  # of which no target is made
         base = pinned.facts.get("base_model")
         found[step.origin] = SourceView(
             origin=without_logins(step.origin),

@@ -148,7 +148,7 @@ def _target(
     else:
         state = "not-built" if built is None else "stale" if built.stale else "fresh"
     settled = project.lock.settled.get(target)
-    chain = set(project.plan.chain((goal.model, *goal.checks)))
+    chain = set(project.plan.chain(goal.ends))
     spent = [n.seconds for n in steps if n.id in chain and n.seconds is not None]
     return TargetView(
         target=target,

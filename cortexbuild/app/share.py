@@ -31,22 +31,21 @@ class Parcels:
 def parcels(project: Project, targets: Sequence[str], *, closure: bool = False) -> Parcels:
     """What to send of targets that are built here and are good.
 
-    The contents are those of the results and of what was measured of them: from these records
-    and the records of what lies between, another machine finds all results without a source and
-    without an intermediate. The `closure` has the contents of those, too.
+    The contents are those of the results, of what was measured of them and of their licences:
+    from these records and the records of what lies between, another machine finds all results
+    without a source and without an intermediate. The `closure` has the contents of those, too.
     """
     chosen: dict[StepId, Parcel] = {}
     left_out = {}
     for target in targets:
         goal, agenda = goal_that_counts(project, target)
-        ends = (goal.model, *goal.checks)
         if not agenda.is_done(goal):
             left_out[target] = "it is not built here as cortex.yaml has it"
         elif problems := problems_of(project, agenda, goal):
             left_out[target] = "; ".join(problems)
         else:
             for id_, trace in history(project, goal).items():
-                whole = id_ in ends or (closure and project.store.has_tree(trace.tree))
+                whole = id_ in goal.ends or (closure and project.store.has_tree(trace.tree))
                 if id_ not in chosen or whole:
                     chosen[id_] = Parcel(trace, whole)
     return Parcels(list(chosen.values()), left_out)

@@ -94,7 +94,7 @@ def sync(
     builds.finish()
 
     # What failed on a way that was left is of no matter, unless another target stands on it.
-    stands = [id_ for goal, _ in ends.values() for id_ in (goal.model, *goal.checks)]
+    stands = [id_ for goal, _ in ends.values() for id_ in goal.ends]
     needed = frozenset(plan.chain(stands))
     failed = {id_: failure for id_, failure in failed.items() if id_ in needed}
 

@@ -9,9 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..core.bridges import planned_format
-from ..core.digest import Plain
 from ..core.document import Text
-from ..core.lock import NO_FILES, Pinned
+from ..core.lock import Pinned
 from ..core.manifest import Manifest
 from ..core.ports import Toolbox
 from ..core.recipe import Recipe
@@ -75,17 +74,18 @@ def _at(origin: str, revision: str) -> str:
 
 
 def recipe_for(
-    origin: str, facts: Mapping[str, Plain], recipes: Mapping[str, Recipe],
-    usual: Sequence[str], toolbox: Toolbox,
+    pinned: Pinned, recipes: Mapping[str, Recipe], usual: Sequence[str], toolbox: Toolbox,
+    *, allow_code: bool = False,
 ) -> str:  # fmt: skip
-    """The first of the usual recipes that this model can go through; or one that keeps it as it
-    is, where it is quantized already. Raises what stands against the first where none can."""
+    """The first of the usual recipes that this model can go through, with the code that it brings
+    or without; or one that keeps it as it is, where it is quantized already. Raises what stands
+    against the first where none can."""
     refused: UsageError | None = None
-    pinned = Pinned(origin, NO_FILES, facts)
-    for recipe in (*usual, planned_format(facts)):
+    for recipe in (*usual, planned_format(pinned.facts)):
         if recipe not in recipes:
             continue
-        entry = {"schema": 1, "models": {"it": entry_of(origin, [recipe])}}
+        said = entry_of(pinned.origin, [recipe], allow_code=allow_code)
+        entry = {"schema": 1, "models": {"it": said}}
         alone = Manifest.parse(Text("cortex.yaml", entry))
         target = alone.models["it"].targets[recipe]
         try:
@@ -99,5 +99,6 @@ def recipe_for(
     raise refused
 
 
-def entry_of(origin: str, targets: Sequence[str]) -> dict[str, Any]:
-    return {"source": origin, "targets": list(targets)}
+def entry_of(origin: str, targets: Sequence[str], *, allow_code: bool = False) -> dict[str, Any]:
+    leave = {"allow_code": True} if allow_code else {}
+    return {"source": origin, **leave, "targets": list(targets)}

@@ -123,7 +123,7 @@ def open_cluster(
 def ends(project: Project, scope: Scope) -> frozenset[StepId]:
     """The steps whose outputs are for people, whichever way targets end on."""
     goals = [goal for name in scope.targets for goal in project.plan.goals[name].rungs()]
-    made = (id_ for goal in goals for id_ in (goal.model, *goal.checks))
+    made = (id_ for goal in goals for id_ in goal.ends)
     return frozenset((*made, *project.plan.ends(scope)))
 
 

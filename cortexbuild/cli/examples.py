@@ -108,6 +108,27 @@ EXAMPLES = {
 }
 """A command line and what it is for, by the name of its command."""
 
+FIRST_STEPS = (
+    ("cortexbuild init", "begin with what this machine has"),
+    ("cortexbuild add hf:org/name", "put a model into it"),
+    ("cortexbuild sync", "build what is not up to date"),
+    ("cortexbuild generate chat:mlx-4bit hello", "try what was built"),
+)
+"""For who names no command."""
+
+
+def first_steps() -> str:
+    more = (
+        ("cortexbuild --help", "every command"),
+        ("cortexbuild sync --help", "its options, with examples"),
+    )
+    wide = max(len(line) for line, _ in FIRST_STEPS)
+    first, rest = (
+        "\n".join(f"  {line.ljust(wide)}  {what}" for line, what in rows)
+        for rows in (FIRST_STEPS, more)
+    )
+    return f"The first steps:\n\n{first}\n\nAnd then:\n\n{rest}"
+
 
 def epilog_of(name: str) -> str:
     """The end of a command's help; nothing for a name of several commands."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
@@ -15,7 +16,7 @@ from ..version import VERSION
 from .beside import MANIFEST
 from .commands import commands_for
 from .commands.command import Command
-from .examples import epilog_of
+from .examples import epilog_of, first_steps
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
@@ -61,10 +62,21 @@ def parser_for(words: Sequence[str]) -> Parser:
     none."""
     parser = Parser(prog="cortexbuild", description="Build local language models from cortex.yaml.")
     parser.add_argument("--version", action="version", version=f"cortexbuild {VERSION}")
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _say_when_alone(parser, lambda: f"{parser.description}\n\n{first_steps()}\n")
+    subparsers = parser.add_subparsers(metavar="COMMAND")
     for command in commands_for(words):
         _add(subparsers, command)
     return parser
+
+
+def _say_when_alone(parser: Parser, text: Callable[[], str]) -> None:
+    """Who names no command asks what there is, and has not done anything wrong."""
+
+    def run(_: argparse.Namespace) -> int:
+        sys.stdout.write(text())
+        return 0
+
+    parser.set_defaults(run=run, parser=parser, folder=None, offline=False, no_color=False)
 
 
 def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
@@ -74,7 +86,8 @@ def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     if command.parts:
-        below = sub.add_subparsers(required=True, metavar="COMMAND")
+        _say_when_alone(sub, sub.format_help)
+        below = sub.add_subparsers(metavar="COMMAND")
         for part in command.parts:
             _add(below, part, f"{name} ")
         return

@@ -51,7 +51,7 @@ def _ends(project: Project, known: Mapping[str, StepKey]) -> frozenset[StepKey]:
     """The steps that all targets come to, whichever of its ways a target has taken."""
     plan = project.plan
     goals = [rung for goal in plan.goals.values() for rung in goal.rungs()]
-    labels = {plan.steps[id_].label for goal in goals for id_ in (goal.model, *goal.checks)}
+    labels = {plan.steps[id_].label for goal in goals for id_ in goal.ends}
     return frozenset(known[label] for label in labels if label in known)
 
 

@@ -86,9 +86,11 @@ def _rests_on(project: Project, outcome: Outcome) -> Iterator[Path | str]:
         for folder, _, names in os.walk(store.tree_folder(one.tree)):
             yield folder
             yield from (Path(folder, name) for name in names)
-        checks = [project.plan.steps[id_].label for id_ in project.plan.goals[one.target].checks]
-        traces = [store.read_trace(outcome.keys[label]) for label in checks]
-        for tree in (one.tree, *(trace.tree for trace in traces if trace is not None)):
+        goal, steps = project.plan.goals[one.target], project.plan.steps
+        traces = [store.read_trace(outcome.keys[steps[id_].label]) for id_ in goal.checks]
+        trees = [one.tree, *(trace.tree for trace in traces if trace is not None)]
+        trees += [tree for id_ in goal.notices if (tree := steps[id_].tree) is not None]
+        for tree in trees:
             yield from (store.blob(file.digest) for file in tree.files)
 
 

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..core.digest import File, Tree, digest_bytes
+from ..core.lock import NO_FILES, Pinned
 from ..core.naming import unlike, word_of
 from ..core.ports import Toolbox
 from ..errors import CortexError
+from ..formats.code import code_files
 from ..formats.detection import detect
+from ..formats.listing import local_files
 from ..sources._found import Found
 from ..store.drafts import replace_text
 from . import words
@@ -51,12 +55,21 @@ def offers(
         name = unlike(word_of(_short(one.name)), taken)
         try:
             facts = detect(one.place).to_plain()
-            recipe = recipe_for(one.source, facts, recipes, usual, toolbox)
+            pinned = Pinned(one.source, NO_FILES, facts, code=_code(one.place))
+            recipe = recipe_for(pinned, recipes, usual, toolbox)
         except CortexError as error:
-            yield Offer(one, name, source, problem=str(error))
+            problem = "; ".join(filter(None, (str(error), error.hint)))
+            yield Offer(one, name, source, problem=problem)
             continue
         taken.add(name)
         yield Offer(one, name, source, int(str(facts["size_bytes"])), recipe)
+
+
+def _code(place: Path) -> Tree:
+    """What the model asks to be run."""
+    named = code_files(local_files(place)) if place.is_dir() else ()
+    contents = {name: (place / name).read_bytes() for name in named}
+    return Tree.of(File(name, digest_bytes(text), len(text)) for name, text in contents.items())
 
 
 def _short(name: str) -> str:

@@ -164,7 +164,7 @@ class Agenda:
         )
 
     def is_done(self, goal: Goal) -> bool:
-        return all(self._done.get(id_) for id_ in (goal.model, *goal.checks))
+        return all(self._done.get(id_) for id_ in goal.ends)
 
     def needed(self) -> Set[StepId]:
         """Steps whose bytes this build is for, or will read yet. Of what failed the inputs are

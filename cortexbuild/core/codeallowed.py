@@ -41,13 +41,13 @@ def check_needed(manifest: Manifest, name: str, pinned: Pinned, tools: Iterable[
                 f"{name}: `{architecture}` is an architecture of the model's own, in code that it "
                 f"brings ({files}), and that is not run",
                 where=manifest.place("models", model),
-                hint="read that code; `allow_code: true` under the model has it run as you, with "
-                "all that you may do, by the steps that load the model",
+                hint="read that code; `allow_code: true` under the model (`add --allow-code`) has "
+                "it run as you, with all that you may do, by the steps that load the model",
             )
         raise ManifestError(
             f"{name}: tool `{tool.name}` cannot build `{architecture}` without code that the model "
             f"brings ({files}), and runs none",
             where=manifest.place("models", model),
-            hint="recipes `int8`, `int4` and `safetensors` do, with `allow_code: true`; or take a "
-            "publication of the model that needs no code",
+            hint="recipes `int8`, `int4` and `safetensors` do, with `allow_code: true` (`add "
+            "--allow-code`); or take a publication of the model that needs no code",
         )

@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ..errors import LockError
-from .digest import Plain
+from .digest import Plain, Tree
+from .licences import made_from
 from .lock import Lock, Pinned
+from .manifest import Model
 from .plan import Goal, Plan
 from .ports import Tool
 from .resolve import tool_name
@@ -18,14 +20,15 @@ from .step import FETCH, Input, Kind, Step, StepId
 
 @dataclass(slots=True)
 class Draft:
-    """Steps, goals, and by which targets each step is used. `with_code` are the models whose own
-    code may be run."""
+    """Steps, goals, and by which targets each step is used; and the steps that bring the `notices`
+    of each model. `with_code` are the models whose own code may be run."""
 
     lock: Lock
     with_code: frozenset[str] = frozenset()
     steps: dict[StepId, Step] = field(default_factory=dict)
     goals: dict[str, Goal] = field(default_factory=dict)
     users: dict[StepId, set[str]] = field(default_factory=dict)
+    notices: dict[str, tuple[StepId, ...]] = field(default_factory=dict)
 
     def pinned(self, origin: str) -> Pinned:
         pinned = self.lock.sources.get(origin)
@@ -37,10 +40,30 @@ class Draft:
         # Named by what it yields, so a mirror or a moved folder is still a hit.
         pinned = self.pinned(origin)
         tree = pinned.whole if self._allows_code(user) else pinned.tree
-        step = Step(
-            Kind.FETCH, FETCH, {}, {}, label, origin=origin, commit=pinned.commit, tree=tree
-        )
-        return self._keep(step, user)
+        return self._fetch(pinned, tree, label, user)
+
+    def fetch_notices(self, name: str, model: Model) -> tuple[StepId, ...]:
+        """The texts of all licences that a model stands under, once for its targets. Apart from
+        its files: no step reads them, so none runs again when they change, and a machine that
+        gets results needs these of their sources and nothing else."""
+        if name not in self.notices:
+            pins = [self.pinned(origin) for origin in made_from(self.lock, model)]
+            found: list[StepId] = []
+            for pinned in pins:
+                if pinned.notices.files:
+                    label = f"{name}/fetch-licence" + (f"-{len(found)}" if found else "")
+                    found.append(self._fetch(pinned, pinned.notices, label, name))
+            self.notices[name] = tuple(dict.fromkeys(found))
+        return self.notices[name]
+
+    def _fetch(self, pinned: Pinned, tree: Tree, label: str, user: str) -> StepId:
+        return self._keep(
+            Step(
+                Kind.FETCH, FETCH, {}, {}, label,
+                origin=pinned.origin, commit=pinned.commit, tree=tree,
+            ),
+            user,
+        )  # fmt: skip
 
     def step(
         self, tool: Tool, params: Mapping[str, Plain], roles: Mapping[str, StepId],
@@ -68,12 +91,7 @@ class Draft:
         """The plan, with steps that several targets share named after what they have in common,
         and each by a name of its own."""
         whole = Plan(self.steps, self.goals)
-        ends = [
-            id_
-            for goal in self.goals.values()
-            for rung in goal.rungs()
-            for id_ in (rung.model, *rung.checks)
-        ]
+        ends = [id_ for goal in self.goals.values() for rung in goal.rungs() for id_ in rung.ends]
         kept = {id_: self.steps[id_] for id_ in whole.chain(ends)}
         labels = {}
         for id_, step in kept.items():

@@ -35,11 +35,22 @@ def check_licences(manifest: Manifest, lock: Lock) -> None:
 
 def licences_of(lock: Lock, model: Model) -> Iterator[tuple[str, str, str]]:
     """All that a model stands under: the source, its licence, and how it comes to that one."""
+    for origin, base in _made_from(lock, model):
+        licence = str(lock.sources[base or origin].facts.get("licence") or UNKNOWN)
+        yield origin, licence, f" by {base}, from which it is made" if base else ""
+
+
+def made_from(lock: Lock, model: Model) -> list[str]:
+    """The sources whose licences a model stands under, its own first, each once."""
+    return list(dict.fromkeys(base or origin for origin, base in _made_from(lock, model)))
+
+
+def _made_from(lock: Lock, model: Model) -> Iterator[tuple[str, str]]:
+    """A model's source and its adapters; and each with the source that it says it was made from,
+    where the lock has that one too."""
     bases = {origin.partition(":")[2].partition("@")[0]: origin for origin in lock.sources}
     for origin in (model.source, *(adapter.source for adapter in model.adapters)):
-        facts = lock.sources[origin].facts
-        yield origin, str(facts.get("licence") or UNKNOWN), ""
-        base = bases.get(str(facts.get("base_model") or ""))
+        yield origin, ""
+        base = bases.get(str(lock.sources[origin].facts.get("base_model") or ""))
         if base is not None and base != origin:
-            licence = lock.sources[base].facts.get("licence") or UNKNOWN
-            yield origin, str(licence), f" by {base}, from which it is made"
+            yield origin, base

@@ -28,7 +28,8 @@ class Pinned:
     `facts` are what detection found in its headers, as plain values, and only those of FACTS.
     `commit` is the revision that the source has for these bytes, where it has such a thing. `code`
     are files of Python that the model asks to be run: they are fetched only where the manifest
-    allows that.
+    allows that. `notices` are the texts of its licence: no step reads them, and they go wherever
+    the model is handed out.
     """
 
     origin: str
@@ -36,10 +37,17 @@ class Pinned:
     facts: Mapping[str, Plain]
     commit: str = ""
     code: Tree = NO_FILES
+    notices: Tree = NO_FILES
 
     @property
     def whole(self) -> Tree:
         return Tree.of((*self.tree.files, *self.code.files)) if self.code.files else self.tree
+
+    @property
+    def listed(self) -> Tree:
+        """Every file that the lock lists of it."""
+        more = self.notices.files
+        return Tree.of((*self.whole.files, *more)) if more else self.whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
         before, after = old.sources.get(origin), new.sources.get(origin)
         name = without_logins(origin)
         if before is None and after is not None:
-            size = f"{len(after.whole.files)} files, {after.whole.size} bytes"
+            size = f"{len(after.listed.files)} files, {after.listed.size} bytes"
             found.append(
                 Change("+", name, f"at {after.commit[:12]}, {size}" if after.commit else size)
             )
@@ -54,15 +54,16 @@ def changes(old: Lock, new: Lock) -> tuple[Change, ...]:
 def _moved(before: Pinned, after: Pinned) -> str:
     if before.commit != after.commit:
         return f"{before.commit[:12] or 'unknown'} -> {after.commit[:12] or 'unknown'}"
-    if before.whole == after.whole:
+    if before.listed == after.listed:
         return "is described otherwise"
-    return f"{before.whole.digest[:12]} -> {after.whole.digest[:12]}"
+    return f"{before.listed.digest[:12]} -> {after.listed.digest[:12]}"
 
 
 def _files(before: Pinned, after: Pinned) -> list[str]:
     lines = []
-    for path in sorted({file.path for tree in (before.whole, after.whole) for file in tree.files}):
-        was, now = before.whole.find(path), after.whole.find(path)
+    old, new = before.listed, after.listed
+    for path in sorted({file.path for tree in (old, new) for file in tree.files}):
+        was, now = old.find(path), new.find(path)
         if was is None and now is not None:
             lines.append(f"+ {path}  {now.size} bytes")
         elif now is None and was is not None:

@@ -82,9 +82,13 @@ def _table(name: str, rows: Mapping[str, str]) -> str:
 
 def _source(pinned: Pinned) -> str:
     commit = f' "commit":{_line(pinned.commit)},\n' if pinned.commit else ""
-    code = f' "code":[\n{_files(pinned.code)}\n ],\n' if pinned.code.files else ""
+    code, notices = _part("code", pinned.code), _part("notices", pinned.notices)
     facts, files = _line(pinned.facts), _files(pinned.tree)
-    return f'{{\n{commit}{code} "facts":{facts},\n "files":[\n{files}\n ]}}'
+    return f'{{\n{commit}{code} "facts":{facts},\n{notices} "files":[\n{files}\n ]}}'
+
+
+def _part(name: str, tree: Tree) -> str:
+    return f' "{name}":[\n{_files(tree)}\n ],\n' if tree.files else ""
 
 
 def _files(tree: Tree) -> str:
@@ -114,13 +118,14 @@ def _doubled(pairs: Sequence[tuple[str, Any]]) -> Iterator[str]:
 
 
 def _pinned(origin: str, entry: Mapping[str, Any]) -> Pinned:
-    files, code = (_tree(origin, items) for items in (entry["files"], entry.get("code", [])))
+    files = _tree(origin, entry["files"])
+    code, notices = (_tree(origin, entry.get(name, [])) for name in ("code", "notices"))
     facts = dict(entry["facts"])
     canonical(facts)  # a plan depends on them, and a key may: no floats, no half letters
     if not isinstance(facts.get("format"), str):
         raise ValueError(f"{origin} has no format")
-    pinned = Pinned(origin, files, facts, str(entry.get("commit", "")), code)
-    _ = pinned.whole  # no path is in both
+    pinned = Pinned(origin, files, facts, str(entry.get("commit", "")), code, notices)
+    _ = pinned.listed  # no path is there twice
     return pinned
 
 

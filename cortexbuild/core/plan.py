@@ -19,6 +19,7 @@ class Goal:
 
     `note` says what a person should know of the way it is made. If it fails, or `limits` are not
     kept to, `otherwise` is made instead; `ladder` then names all of these ways together.
+    `notices` bring the texts of the licences that it stands under.
     """
 
     model: StepId
@@ -29,6 +30,12 @@ class Goal:
     limits: Limits = field(default_factory=Limits)
     otherwise: Goal | None = None
     ladder: Digest | None = None
+    notices: tuple[StepId, ...] = ()
+
+    @property
+    def ends(self) -> tuple[StepId, ...]:
+        """All that must be there for it to be up to date."""
+        return (self.model, *self.checks, *self.notices)
 
     def rungs(self) -> Iterator[Goal]:
         """This goal, and what is made instead, in turn."""
@@ -80,7 +87,7 @@ class Plan:
         """What a build of that scope must have made when it is over."""
         ways = [tuple(self.goals[target].rungs()) for target in scope.targets]
         goals = [goals[min(scope.rung, len(goals) - 1)] for goals in ways]
-        last = [step for goal in goals for step in (goal.model, *goal.checks)]
+        last = [step for goal in goals for step in goal.ends]
         if scope.until is None:
             return tuple(last)
         kinds = list(Kind)
@@ -92,6 +99,14 @@ class Plan:
         needed = {item.step for id_ in early for item in self.steps[id_].inputs.values()}
         return tuple(id_ for id_ in early if id_ not in needed)
 
+    def scope(self, patterns: Sequence[str], until: Kind | None, force: str) -> Scope:
+        """What a person asks for. A word after `--force` that names no step but targets is one
+        of `patterns`: `sync --force m:t` means `sync m:t --force`."""
+        steps = self.steps.values()
+        if force and not any(_is_called(step, force) for step in steps) and self._named(force):
+            patterns, force = [*patterns, force], "*"
+        return Scope(self.select(patterns), until, force)
+
     def forced(self, scope: Scope) -> frozenset[StepId]:
         """The steps of a scope that run whether or not they are fresh."""
         if not scope.force:
@@ -100,11 +115,11 @@ class Plan:
         for id_ in self.chain(self.ends(scope)):
             step = self.steps[id_]
             labels.append(step.label)
-            names = (step.label, step.label.rpartition("/")[2], step.kind.value)
-            if any(fnmatchcase(name, scope.force) for name in names):
+            if _is_called(step, scope.force):
                 found.add(id_)
         if not found:
-            near = did_you_mean(scope.force, labels, f"they are {', '.join(labels)}")
+            known = [*labels, *scope.targets]
+            near = did_you_mean(scope.force, known, f"they are {', '.join(labels)}")
             raise UsageError(f"no step `{scope.force}` in what is to be built", hint=near)
         return frozenset(found)
 
@@ -117,10 +132,23 @@ class Plan:
             return tuple(self.goals)
         chosen: set[str] = set()
         for pattern in patterns:
-            full = pattern if ":" in pattern else f"{pattern}:*"
-            found = {name for name in self.goals if fnmatchcase(name, full)}
+            found = self._named(pattern)
             if not found:
-                near = did_you_mean(full, list(self.goals), "`cortexbuild list` shows them all")
+                near = did_you_mean(
+                    _full(pattern), list(self.goals), "`cortexbuild list` shows them all"
+                )
                 raise UsageError(f"no target `{pattern}`", hint=near)
             chosen |= found
         return tuple(name for name in self.goals if name in chosen)
+
+    def _named(self, pattern: str) -> set[str]:
+        return {name for name in self.goals if fnmatchcase(name, _full(pattern))}
+
+
+def _full(pattern: str) -> str:
+    return pattern if ":" in pattern else f"{pattern}:*"
+
+
+def _is_called(step: Step, pattern: str) -> bool:
+    names = (step.label, step.label.rpartition("/")[2], step.kind.value)
+    return any(fnmatchcase(name, pattern) for name in names)

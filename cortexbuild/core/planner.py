@@ -81,7 +81,10 @@ class _Planner:
         made, format_ = walk.places[-1]
         note = "; ".join(text for text in (candidate.why, route.note) if text)
         limits = limits_of(self.manifest, target)
-        return Goal(made, tuple(checks), _family(format_), target.recipe, note, limits)
+        return Goal(
+            made, tuple(checks), _family(format_), target.recipe, note, limits,
+            notices=self.draft.fetch_notices(name.partition(":")[0], model),
+        )  # fmt: skip
 
 
 def _chained(goals: Sequence[Goal], lock: Lock, name: str) -> Goal:

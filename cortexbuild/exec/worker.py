@@ -30,6 +30,7 @@ from ..store.trouble import told
 from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
+from .engines import brings, install
 from .errand import Errand, open_remotes, run_errand
 from .modelcode import admit
 
@@ -156,7 +157,14 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
 
 def check_versions(locked: ToolId, tool: Tool) -> None:
     """A key names the versions that make its output, so no others may make it."""
-    if error := refusal(locked, tool.revision, tool.engine()):
+    try:
+        here = tool.engine()
+    except ToolError as absent:  # the newest of it may not be what was locked
+        raise ToolError(
+            f"{absent}, and cortex.lock has {_said(locked.engine)}",
+            hint=f"`{install(locked.engine)}`" if brings(locked.engine) else absent.hint,
+        ) from absent
+    if error := refusal(locked, tool.revision, here):
         raise error
 
 
@@ -166,10 +174,9 @@ def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError
     others = {name: version for name, version in locked.engine.items() if here.get(name) != version}
     if others:
         names = " and ".join(f"{n} {here.get(n, 'none')} is here" for n in others)
-        wanted = " ".join(f"{name}=={version}" for name, version in others.items())
         return ToolError(
-            f"{names}, and cortex.lock has {wanted.replace('==', ' ')}",
-            hint=f"`pip install {wanted}`, or take what is here: `cortexbuild lock "
+            f"{names}, and cortex.lock has {_said(others)}",
+            hint=f"`{install(others, locked.engine)}`, or take what is here: `cortexbuild lock "
             "--upgrade-tools`",
         )
     if (revision, set(here)) != (locked.revision, set(locked.engine)):
@@ -180,6 +187,10 @@ def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError
             "`cortexbuild lock --upgrade-tools`",
         )
     return None
+
+
+def _said(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _call(argv: Sequence[str]) -> None:

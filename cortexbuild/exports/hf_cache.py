@@ -16,7 +16,7 @@ from ..errors import StoreError, UsageError
 from ..store import disk
 from ..store.local import LocalStore
 from . import Given, How, Neighbour, Package
-from .placing import give_file, give_text
+from .placing import appearing, give_file, give_text, sweep
 
 ORGANISATION = "local"
 """Whose a model is when nobody says: not the Hub's."""
@@ -79,15 +79,15 @@ def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -
 def _show(repo: Path, snapshot: Path, files: list[File]) -> None:
     """Links to the blobs, all at once."""
     if snapshot.exists():
+        sweep(snapshot)
         return
-    draft = snapshot.with_name(f".{snapshot.name}.{os.getpid()}")
-    disk.remove(draft)
-    for file in files:
-        link = draft / file.path
-        link.parent.mkdir(parents=True, exist_ok=True)
-        shown = os.path.relpath(repo / "blobs" / file.digest, snapshot / Path(file.path).parent)
-        link.symlink_to(shown)
-    draft.rename(snapshot)
+    with appearing(snapshot) as draft:
+        for file in files:
+            link = draft / file.path
+            disk.make_folder(link.parent)
+            shown = os.path.relpath(repo / "blobs" / file.digest, snapshot / Path(file.path).parent)
+            disk.symlink(shown, link)
+            disk.fsync_folder(link.parent)
 
 
 NEIGHBOUR = Neighbour("hf-cache", root, default_name, give)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import StoreError, UsageError
 from ..formats import ollama
+from ..formats.files import notice_files
 from ..formats.gguf import GgufHeader, read_header
 from ..formats.ollama import Layer, Name
 from ..formats.turns import Turns, find_turns
@@ -36,22 +37,23 @@ def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -
     header = read_header(store.blob(weights.digest), keep_arrays=True)
     generation = _generation(package)
     template, note = _template(header)
-    texts = {
-        ollama.TEMPLATE: template,
-        ollama.LICENCE: package.texts.get("LICENSE"),
-        ollama.PARAMETERS: ollama.parameters(ollama.stops(header.fields, generation), generation),
-    }
-    written = {kind: text for kind, text in texts.items() if text is not None}
+    texts = [
+        (ollama.TEMPLATE, template),
+        *((ollama.LICENCE, package.texts[name]) for name in notice_files(package.texts)),
+        (ollama.PARAMETERS, ollama.parameters(ollama.stops(header.fields, generation), generation)),
+    ]
+    written = [(kind, text) for kind, text in texts if text is not None]
     layers = [
         Layer(ollama.MODEL, weights.digest, weights.size),
-        *(Layer.of(kind, text) for kind, text in written.items()),
+        *(Layer.of(kind, text) for kind, text in written),
     ]
     config = ollama.config(header, layers)
     configured = Layer.of(ollama.CONFIG, config)
     text, path = ollama.manifest(configured, layers), root / named.path
     _check_free(root, named, text, how)
     came = Counter({give_file(store, weights, root / layers[0].path, how): weights.size})
-    for layer, content in zip([*layers[1:], configured], [*written.values(), config], strict=True):
+    contents = [*(text for _, text in written), config]
+    for layer, content in zip([*layers[1:], configured], contents, strict=True):
         give_text(content, root / layer.path)
     give_text(text, path)
     return Given(str(named), path, came, (note,) if note else (), f"ollama run {named}")

@@ -1,47 +1,58 @@
-"""Files of the store under names of others: whole or not there, and never over what is not ours."""
+"""Files of the store under names of others: whole or not there, whenever a process or the power
+ends, and never over what is not ours."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from glob import escape
+from io import FileIO
 from pathlib import Path
 
 from ..core.digest import File
 from ..errors import StoreError
-from ..store import disk
+from ..formats.files import notice_files
+from ..store import disk, drafts
 from ..store.blobs import files_in
 from ..store.hashing import sums_of
 from ..store.local import LocalStore
 from . import How, Package
 
 README, PROVENANCE = "README.md", "provenance.json"
+DRAFT, OLD = ".cortexbuild", ".cortexbuild-old"
+"""In the names of what is being made, and of what is on its way out."""
 
 
 def give_file(store: LocalStore, file: File, dest: Path, how: How) -> str:
     """Say how it came: it is a clone where the file system has them, else a second name of the
     same bytes, else a copy. A file that is there and right stays."""
     if _is(store, file, dest):
+        sweep(dest)
         return "there"
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    try:
-        came = _copy(store, file, draft) if how.copies else _share(store, file, draft)
-        draft.replace(dest)
-    finally:
-        draft.unlink(missing_ok=True)
-    return came
+    with appearing(dest) as draft:
+        return _copy(store, file, draft) if how.copies else _share(store, file, draft)
 
 
 def give_text(text: bytes, dest: Path) -> None:
-    dest.parent.mkdir(parents=True, exist_ok=True)
-    draft = dest.with_name(f".{dest.name}.{os.getpid()}")
-    draft.write_bytes(text)
-    draft.replace(dest)
+    with appearing(dest) as draft, disk.writing(draft) as file:
+        disk.write(file, text)
+        disk.fsync(file)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[Path]:
+    """Where to make a file or a folder, that is `path` when it is made, for good."""
+    disk.make_folder(path.parent)
+    draft = _draft_of(path)
+    try:
+        yield draft
+        disk.rename(draft, path)
+    finally:
+        disk.remove(draft)
+    disk.fsync_folder(path.parent)
 
 
 def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -49,32 +60,51 @@ def give_folder(store: LocalStore, package: Package, folder: Path, how: How) -> 
     is another, unless an export made it and it may be replaced."""
     if folder.exists():
         if _shows(store, package, folder):
+            sweep(folder)
             return {"there": sum(file.size for file in package.files.values())}
         _check_may_go(folder, how)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    disk.remove(draft)
+    disk.make_folder(folder.parent)
+    draft, old = _draft_of(folder), folder.with_name(f".{folder.name}{OLD}.{os.getpid()}")
     try:
-        draft.mkdir()
+        disk.make_folder(draft)
         came = fill(store, package, draft, how)
         _swap(draft, folder, old)
     finally:
         disk.remove(draft)
+    sweep(folder)
     disk.remove(old)
     return came
 
 
 def _swap(draft: Path, folder: Path, old: Path) -> None:
-    """Give a folder its name; what had it is `old` then, or has it again when that fails."""
+    """Give a folder its name, for good; what had it is `old` then, or has it again when that
+    fails."""
     if folder.exists():
-        folder.rename(old)
+        disk.rename(folder, old)
     try:
-        draft.rename(folder)
-    except OSError:
+        disk.rename(draft, folder)
+    except BaseException:
         if old.exists():
-            old.rename(folder)
+            disk.rename(old, folder)
         raise
+    disk.fsync_folder(folder.parent)
+
+
+def _draft_of(path: Path) -> Path:
+    """Where this process makes what will be `path`. What killed ones left of it goes."""
+    sweep(path, DRAFT)
+    draft = path.with_name(f".{path.name}{DRAFT}.{os.getpid()}")
+    disk.remove(draft)
+    return draft
+
+
+def sweep(path: Path, *marks: str) -> None:
+    """Remove what killed processes left of it, in a folder that is not ours: so only what nobody
+    else would call so."""
+    for mark in marks or (DRAFT, OLD):
+        for left in path.parent.glob(f".{escape(path.name)}{mark}.*"):
+            if drafts.is_left(left):
+                disk.remove(left)
 
 
 def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping[str, int]:
@@ -88,14 +118,16 @@ def fill(store: LocalStore, package: Package, folder: Path, how: How) -> Mapping
 
 def _share(store: LocalStore, file: File, draft: Path) -> str:
     if disk.clone(store.blob(file.digest), draft):
+        with FileIO(draft) as clone:
+            disk.fsync(clone)
         return "cloned"
-    draft.unlink(missing_ok=True)
+    disk.unlink(draft)
     store.link_out(file, draft)
     return "linked" if draft.samefile(store.blob(file.digest)) else "copied"
 
 
 def _copy(store: LocalStore, file: File, draft: Path) -> str:
-    shutil.copyfile(store.blob(file.digest), draft)
+    disk.copy_durably(store.blob(file.digest), draft, read_only=False)
     return "copied"
 
 
@@ -142,6 +174,6 @@ def _foreign(folder: Path) -> str:
         ours = {str(subject["name"]) for subject in found["subject"]}
     except (OSError, ValueError, KeyError, TypeError):
         return f"no {PROVENANCE} of ours"
-    ours |= {README, PROVENANCE, "LICENSE", "NOTICE"}
-    names = (path.relative_to(folder).as_posix() for path in files_in(folder))
+    names = [path.relative_to(folder).as_posix() for path in files_in(folder)]
+    ours |= {README, PROVENANCE, *notice_files(names)}
     return next((f"`{name}`" for name in names if name not in ours), "")

@@ -41,6 +41,16 @@ _TOLD = re.compile(
 )
 """Configuration and tokenizers, at the top of a repository."""
 
+_NOTICE = re.compile(
+    r"(third[_-]?party[_-])?(licen[cs]es?|notices?|copying|(acceptable[_-])?use[_-]policy)"
+    r"([^a-z/][^/]*)?",
+    re.IGNORECASE,
+)
+"""The text of a licence, and what it asks to be told; at the top of a repository."""
+
+LARGEST_NOTICE = 1 << 20
+"""Bytes. Who has a licence to read reads less."""
+
 _TEMPLATE_FOLDERS = ("chat_templates", "additional_chat_templates")
 
 
@@ -87,6 +97,16 @@ def model_files(paths: Iterable[str]) -> list[str]:
         needed.add(chosen.index)
     needed.update(path for path in found if _is_told(path) or path in ADAPTERS)
     return sorted(needed)
+
+
+def notice_files(paths: Iterable[str]) -> list[str]:
+    """The texts of a model's licence, sorted: they go where the model goes. Of names that differ
+    only in case the first, since not every file system keeps them apart."""
+    found: dict[str, str] = {}
+    for path in sorted(paths):
+        if _NOTICE.fullmatch(path):
+            found.setdefault(path.lower(), path)
+    return sorted(found.values())
 
 
 def weights(paths: Iterable[str]) -> Weights | None:

@@ -82,13 +82,14 @@ def settling(path: Path) -> Iterator[None]:
         settled.result()
 
 
-def copy_durably(source: Path, dest: Path) -> None:
-    """A read-only copy of a file, under a name that nothing has. Raises FileExistsError."""
+def copy_durably(source: Path, dest: Path, *, read_only: bool = True) -> None:
+    """A copy of a file, under a name that nothing has. Raises FileExistsError."""
     with FileIO(source) as reader, writing(dest, "xb") as writer:
         while piece := reader.read(PIECE):
             write(writer, piece)
         fsync(writer)
-    make_read_only(dest)
+    if read_only:
+        make_read_only(dest)
 
 
 def truncate(path: Path, size: int) -> None:

@@ -159,3 +159,36 @@ def test_the_lock_pins_the_code_and_what_is_told_of_a_model_names_it(coded):
     pinned = json.loads((coded.root / "cortex.lock").read_text())["sources"]["path:weights"]
     assert [file["path"] for file in pinned["code"]] == ["modeling_own.py"]
     assert [file["path"] for file in pinned["files"]] == ["config.json", "model.safetensors"]
+
+
+NEEDS = "cannot build `own` without code that the model brings (modeling_own.py), and runs none"
+
+
+def test_who_brings_a_model_in_is_told_at_once_that_it_needs_code(coded):
+    before = "schema: 1\nmodels:\n"
+    coded.write("cortex.yaml", before)
+    said = coded.run("add", "weights", code=2).stderr
+    assert NEEDS in said and "`add --allow-code`" in said
+    coded.write("Modelfile", "FROM ./weights\n")
+    assert NEEDS in coded.run("import", "Modelfile").stdout
+    assert (coded.root / "cortex.yaml").read_text() == before
+    (coded.root / "cortex.yaml").unlink()
+    said = coded.run("init", "weights", code=2).stderr
+    assert "nothing can be built of path:weights: " in said and NEEDS in said
+    assert not (coded.root / "cortex.yaml").exists()
+    describe(coded, "llama")
+    coded.run("init", "weights")
+    assert "allow_code" not in (coded.root / "cortex.yaml").read_text()
+
+
+def test_who_has_read_the_code_adds_the_model_with_leave(coded):
+    coded.write("cortex.yaml", "schema: 1\nmodels:\n")
+    coded.run("add", "weights", "--as", "n", "--allow-code")
+    text = (coded.root / "cortex.yaml").read_text()
+    assert "    allow_code: true\n    targets: [int8]\n" in text
+    assert "runs code that the model brings" in coded.run("plan").stdout
+    said = coded.run("add", "n:int4", "--allow-code", code=2).stderr
+    assert "are of a source, not of a target" in said
+    (coded.root / "weights" / "modeling_own.py").unlink()
+    said = coded.run("add", "weights", "--as", "o", "--allow-code", code=2).stderr
+    assert "brings no code that `allow_code` could be for" in said

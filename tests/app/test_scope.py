@@ -19,9 +19,21 @@ def test_force_runs_the_steps_that_are_named(space):
     assert space.steps("--force=m:a/quantize") == ["m:a/quantize"]
     assert sorted(space.steps("--force=quantize")) == ["m:a/quantize", "m:b/quantize"]
     assert space.steps("m:b", "--force=quant*") == ["m:b/quantize"]
+    said = space.run("plan", "--force=m:bb", code=2).stderr
+    assert "no step `m:bb` in what is to be built" in said and "did you mean `m:b`?" in said
     said = space.run("sync", "--force=quantise", code=2).stderr
     assert "no step `quantise` in what is to be built" in said
     assert "did you mean" in said or "m:a/quantize" in said
+
+
+def test_a_target_after_force_is_the_target(space):
+    """`--force` takes the next word, and who writes a target there means that."""
+    space.manifest(a={"keep": 1}, b={"keep": 2})
+    space.sync()
+    own = ["m/detect", "m/fetch", "m/convert", "m:b/quantize", "m:b/validate"]
+    assert sorted(space.steps("--force", "m:b")) == sorted(own)
+    assert "m:a/quantize" in space.steps("--force", "m:b", "m:a")
+    assert len(space.steps("--force", "m")) == len(own) + 2
 
 
 def test_a_forced_step_that_gives_other_bytes_is_reported_and_the_first_are_kept(space):

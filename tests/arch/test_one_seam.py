@@ -11,7 +11,7 @@ import pytest
 import cortexbuild
 
 PACKAGE = Path(cortexbuild.__file__).parent
-FOLDERS = ("store", "remotes", "app", "cli")
+FOLDERS = ("store", "remotes", "exports", "app", "cli")
 ELSEWHERE = {
     "store/system.py": "it is the seam",
     "remotes/keys.py": "a person's keys, made once by `keys new`",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -10,6 +11,8 @@ from workspace import RECIPE, tiny_safetensors
 
 from cortexbuild import __version__
 from cortexbuild.cli.commands.describing import schema_text
+from cortexbuild.cli.examples import FIRST_STEPS
+from cortexbuild.cli.parser import parse
 
 GOOD = """\
 schema: 1
@@ -174,7 +177,6 @@ def test_a_missing_manifest_says_how_to_start(space):
 
 
 def test_usage_errors_are_2_and_help_is_0(space):
-    space.run(code=2)
     space.run("synk", code=2)
     space.run("sync", "-j", "0", code=2)
     assert "sync" in space.run("--help").stdout
@@ -279,3 +281,14 @@ def test_a_no_op_sync_loads_no_engine_and_no_network_client(space):
         "httpx", "http", "huggingface_hub", "rich", "asyncio", "hypothesis",
     }  # fmt: skip
     assert not loaded & heavy
+
+
+def test_who_names_no_command_is_told_the_first_steps(space):
+    done = space.run()
+    assert "cortexbuild init" in done.stdout and "cortexbuild --help" in done.stdout
+    assert done.stderr == "" and max(map(len, done.stdout.splitlines())) <= 80
+    for line, _ in FIRST_STEPS:
+        parse(shlex.split(line)[1:])
+    group = space.run("cache")
+    assert "usage: cortexbuild cache" in group.stdout and "make room" in group.stdout
+    assert "no option `--jsn`" in space.run("cache", "--jsn", code=2).stderr

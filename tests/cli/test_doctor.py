@@ -175,7 +175,10 @@ def test_engines_beside_the_lock_and_the_least():
         ("warning", "torch 2.5.0 is older than what cortexbuild was tried with (2.6)"),
         ("error", "transformers is not installed, and cortex.lock has 5.0.0"),
     ]
-    assert "pip install mlx==0.33.0" in found["mlx 0.32.4 is here, and cortex.lock has 0.33.0"].mend
+    assert (
+        "'cortexbuild[mlx]' mlx==0.33.0"
+        in found["mlx 0.32.4 is here, and cortex.lock has 0.33.0"].mend
+    )
 
 
 def test_a_python_that_is_too_old_or_emulated():

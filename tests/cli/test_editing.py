@@ -13,6 +13,7 @@ from cortexbuild.cli.adding import origin_of, recipe_for
 from cortexbuild.cli.hardware import Hardware, usual_recipes
 from cortexbuild.cli.recipes import Recipes
 from cortexbuild.cli.wire import toolbox
+from cortexbuild.core.lock import NO_FILES, Pinned
 from cortexbuild.core.naming import name_of
 from cortexbuild.errors import UsageError
 
@@ -202,8 +203,9 @@ def test_the_first_recipe_is_that_of_an_engine_that_is_here():
 )
 def test_what_is_quantized_already_is_kept_as_it_is(tmp_path, facts, first, recipe):
     recipes, usual = Recipes(tmp_path), [first, *({"mlx-4bit", "gguf-q4_k_m"} - {first})]
+    pinned = Pinned("path:x", NO_FILES, facts)
     if recipe is None:
         with pytest.raises(UsageError, match=r"^the source is quantized already \(gguf-iq2_xxs"):
-            recipe_for("path:x", facts, recipes, usual, toolbox())
+            recipe_for(pinned, recipes, usual, toolbox())
     else:
-        assert recipe_for("path:x", facts, recipes, usual, toolbox()) == recipe
+        assert recipe_for(pinned, recipes, usual, toolbox()) == recipe

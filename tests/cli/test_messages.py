@@ -32,7 +32,6 @@ def without(name: str) -> Callable[[Workspace], object]:
 
 SCENARIOS: tuple[tuple[str, Callable[[Workspace], object], str], ...] = (
     ("a command that is misspelt", untouched, "snyc"),
-    ("no command", untouched, ""),
     ("an option that is misspelt", untouched, "sync --frozn"),
     ("an option's word that is misspelt", untouched, "sync --progress=jsn"),
     ("a command's part that is misspelt", untouched, "cache lss"),

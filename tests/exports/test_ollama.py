@@ -187,6 +187,17 @@ def test_every_part_has_the_name_of_its_content_and_the_weights_are_no_copy(tmp_
     assert store.has_blob(weights)
 
 
+def test_each_text_of_a_licence_is_a_layer(tmp_path, store):
+    texts = {"README.md": b"a card", "LICENSE": b"do as you like\n", "USE_POLICY.md": b"no harm\n"}
+    ollama.give(store, package(store, texts=texts), tmp_path, "m:t", How())
+    rows = json.loads((tmp_path / Name.parse("m:t").path).read_bytes())["layers"]
+    licences = [row for row in rows if row["mediaType"].endswith(".license")]
+    assert [row["digest"] for row in licences] == [
+        f"sha256:{sha256(texts[name])}" for name in ("LICENSE", "USE_POLICY.md")
+    ]
+    assert all((tmp_path / "blobs" / row["digest"].replace(":", "-")).exists() for row in licences)
+
+
 def test_how_a_model_is_sampled_and_where_it_ends_is_what_its_files_say(tmp_path, store):
     generation = b'{"do_sample": true, "temperature": 0.6, "top_p": 0.95, "top_k": 20, "eos_token_id": [2, 4, 99]}'
     root = tmp_path / "ollama"

@@ -31,8 +31,9 @@ def test_all_of_it_is_one_commit_and_again_is_none(space, hub):
     assert files["m-t.txt"].data == b"HELL"
     head = yaml.safe_load(files["README.md"].data.decode().split("---\n")[1])
     assert head["license"] == "mit" and str(space.root) not in files["README.md"].data.decode()
-    again = space.run("push-to-hub", "m:t", "me/m").stdout
-    assert "is there already" in again and len(repo.commits) == 2
+    again = space.run("push-to-hub", "m:t", "me/m")
+    assert "is there already" in again.stdout and len(repo.commits) == 2
+    assert "path:weights is under `mit`, and has no text of it to go along" in again.stderr
     space.run("push-to-hub", "m:t", "me/m", "--revision", "v2")
     assert set(repo.branches) == {"main", "v2"}
 

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cortexbuild.formats.files import Shard, Weights, model_files, shard_of, weights
+from cortexbuild.formats.files import (
+    Shard,
+    Weights,
+    model_files,
+    notice_files,
+    shard_of,
+    weights,
+)
 
 TOLD = [
     "added_tokens.json",
@@ -62,6 +69,21 @@ def test_only_what_tells_of_a_model_is_kept() -> None:
     assert model_files([*TOLD, *IGNORED, "model.safetensors"]) == sorted(
         [*TOLD, "model.safetensors"]
     )
+
+
+def test_a_licence_is_known_by_its_name_at_the_top_alone() -> None:
+    theirs = [
+        "ACCEPTABLE_USE_POLICY.md", "COPYING", "LICENCE", "LICENSE-MODEL", "LICENSE.md", "Licenses.txt",
+        "NOTICE", "Notice.txt", "THIRD_PARTY_NOTICES.txt", "USE_POLICY.md", "license_gemma.txt",
+    ]  # fmt: skip
+    others = [
+        "LICENSES/MIT.txt",
+        "noticeboard.gguf",
+        "license",
+        "my-license.txt",
+        "model.safetensors",
+    ]
+    assert notice_files([*theirs, *others, "LICENSE", "README.md"]) == sorted([*theirs, "LICENSE"])
 
 
 def test_safetensors_are_preferred_to_all_other_formats() -> None:

@@ -105,6 +105,7 @@ class Power:
                 continue
             if was != is_ and how != "contents" and self._drops(path, how, salt):
                 if is_ is not None:
+                    self.keep_number(path)  # what is brought back must not get it
                     shutil.rmtree(path) if is_.kind == "folder" else path.unlink()
                 if was is not None:
                     self._bring_back(path, was)

@@ -132,8 +132,8 @@ def add_scope(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--force", nargs="?", const="*", default="", metavar="STEP",
-        help="run steps again though they are fresh: all, or those of a name or kind; what comes "
-        "out is compared with what was kept",
+        help="run steps again though they are fresh: all, or those of a name, a kind or a target; "
+        "what comes out is compared with what was kept",
     )  # fmt: skip
 
 
@@ -162,4 +162,4 @@ def sharing_of(args: argparse.Namespace) -> Sharing:
 
 def scope_of(args: argparse.Namespace, project: Project) -> Scope:
     until = Kind(args.until) if args.until else None
-    return Scope(project.plan.select(args.targets), until, args.force)
+    return project.plan.scope(args.targets, until, args.force)

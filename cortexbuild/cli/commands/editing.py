@@ -39,6 +39,10 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--revision", metavar="R", default="", help="a branch, tag or commit of the Hub"
     )
     parser.add_argument(
+        "--allow-code", action="store_true",
+        help="have code run that the model brings, after you have read it (`cortexbuild info`)",
+    )  # fmt: skip
+    parser.add_argument(
         "--no-lock", action="store_true", help="only write it down: nothing is asked or pinned"
     )
     add_json(parser)
@@ -49,9 +53,10 @@ def _add(args: argparse.Namespace) -> int:
     manifest = Manifest.parse(parse_yaml(before, str(args.manifest)))
     model, colon, recipe = args.source.partition(":")
     if colon and model in manifest.models:
-        if args.name or args.revision or args.target:
+        if args.name or args.revision or args.target or args.allow_code:
             raise UsageError(
-                "`--as`, `--target` and `--revision` are of a source, not of a target",
+                "`--as`, `--target`, `--revision` and `--allow-code` are of a source, not of a "
+                "target",
                 hint="give a source, such as `hf:org/name`; or leave them out",
             )
         return _add_target(args, before, manifest, model, recipe)
@@ -70,9 +75,9 @@ def _add(args: argparse.Namespace) -> int:
     if not args.no_lock:
         pinned = [pin_now(origin, wire.sources_of(root, open_store()))]
     if pinned and not args.target:
-        facts = pinned[0].facts
-        targets = [recipe_for(origin, facts, Recipes(root), usual, wire.toolbox())]
-    entry = (name, entry_of(origin, targets))
+        recipes, toolbox = Recipes(root), wire.toolbox()
+        targets = [recipe_for(pinned[0], recipes, usual, toolbox, allow_code=args.allow_code)]
+    entry = (name, entry_of(origin, targets, allow_code=args.allow_code))
     draft = add_entry(before, str(args.manifest), ("models",), entry)
     kept = lock_draft(args.manifest, before, draft, pinned, lock=not args.no_lock)
     return _say(args, name, *kept)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from ...app.export import Ready, ready, source_file
 from ...app.project import Project
 from ...errors import RemoteError
 from ...exports import Given, How, Neighbour, Package, find_neighbour
+from ...formats.files import notice_files
 from ...sources import is_offline
 from .. import wire, words
 from .command import Command, add_json, open_project, print_json, print_rows
@@ -43,15 +45,15 @@ def _export(args: argparse.Namespace) -> int:
     project = open_project(args)
     found = ready(project, args.target, partial(beside, project))
     given = _give(args, project, neighbour, found)
-    for note in given.notes:
-        print(f"note: {note}", file=sys.stderr)
+    notes = [*found.notes, *given.notes]
+    _tell(notes)
     if copied := given.bytes_.get("copied"):
         why = "as asked" if args.copy else "no links between there and the store"
         print(f"note: copied {words.size(copied)}: {why}", file=sys.stderr)
     if args.json:
         fields = {"target": found.target, "to": neighbour.to, "name": given.name}
         fields |= {"path": str(given.path), "digest": found.built.tree.digest}
-        print_json("export/1", {**fields, "bytes": given.bytes_, "notes": list(given.notes)})
+        print_json("export/1", {**fields, "bytes": given.bytes_, "notes": notes})
         return 0
     how = ", ".join(f"{words.size(count)} {came}" for came, count in given.bytes_.items())
     print(f"{found.target} is {given.name} in {neighbour.to}: {how}")
@@ -67,6 +69,11 @@ def _give(args: argparse.Namespace, project: Project, neighbour: Neighbour, foun
     name = args.name or neighbour.name(found.target)
     how = How(args.copy, args.replace)
     return neighbour.give(store, _package(project, found), root, name, how)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _package(project: Project, found: Ready) -> Package:
@@ -91,6 +98,7 @@ def _push(args: argparse.Namespace) -> int:
 
     project = open_project(args)  # which refuses what `licenses: deny:` names
     found = ready(project, args.target, partial(beside, project))
+    _tell(found.notes)
     package = _package(project, found)
     rows = [(path, file.size) for path, file in package.files.items()]
     rows += [(path, len(text)) for path, text in package.texts.items()]
@@ -118,16 +126,14 @@ def _push(args: argparse.Namespace) -> int:
     return 0
 
 
-def beside(project: Project, origin: str, name: str) -> bytes | None:
-    """A file beside the weights of a source on this machine: nobody else has its licence."""
+def beside(project: Project, origin: str) -> dict[str, bytes]:
+    """The texts of a licence beside the weights of a source on this machine."""
     scheme, _, place = origin.partition(":")
     folder = project.root / Path(place).expanduser()
     if scheme != "path" or not folder.is_dir():
-        return None
-    try:
-        return (folder / name).read_bytes()
-    except OSError:
-        return None
+        return {}
+    names = notice_files(path.name for path in folder.iterdir() if path.is_file())
+    return {name: (folder / name).read_bytes() for name in names}
 
 
 COMMANDS = (

@@ -89,8 +89,7 @@ def _pinned(carried: Carried, root: Path, usual: Sequence[str]) -> tuple[Carried
     for entry in carried.entries:
         try:
             pins = [pin_now(origin, ask) for origin in (entry.source, *entry.adapters)]
-            facts = pins[0].facts
-            recipe = entry.recipe or recipe_for(entry.source, facts, recipes, usual, toolbox)
+            recipe = entry.recipe or recipe_for(pins[0], recipes, usual, toolbox)
         except CortexError as error:
             left.append(Left(entry.source, entry.name, str(error)))
             continue

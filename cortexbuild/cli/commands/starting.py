@@ -65,11 +65,19 @@ def _init(args: argparse.Namespace) -> int:
 
 
 def _entry(origin: str, root: Path, usual: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Of what is here, what suits it; of the rest, what suits this machine."""
+    """Of what is here, what suits it; of the rest, what suits this machine. Raises UsageError for
+    what is here and of no use."""
     place = root / Path(origin.removeprefix("path:")).expanduser()
     said = Found("", name_of(origin), place, origin)
+    if not place.exists():
+        return said.name, entry_of(origin, usual[:1])
     (offer,) = offers([said], root, usual, wire.toolbox())
-    return said.name, entry_of(origin, [offer.recipe or usual[0]])
+    if not offer.recipe:
+        raise UsageError(
+            f"nothing can be built of {origin}: {offer.problem}",
+            hint="`cortexbuild init` without it begins a cortex.yaml all the same",
+        )
+    return said.name, entry_of(origin, [offer.recipe])
 
 
 def _plain(found: Found) -> dict[str, object]:

@@ -13,15 +13,11 @@ from pathlib import Path
 
 from ...core.lock import Lock
 from ...errors import ToolError
+from ...exec.engines import EXTRAS, install
 from ...processes import Late, tell
 from ...tools import every_tool
 from .finding import Finding, Ground, error, ok, warning
 
-ENGINES = {
-    "mlx": "mlx", "mlx-lm": "mlx", "llama-cpp-python": "gguf", "gguf": "gguf", "torch": "torch",
-    "torchao": "torch", "transformers": "torch", "safetensors": "torch",
-}  # fmt: skip
-"""Packages, and the extra of cortexbuild that brings each."""
 LEAST = (3, 11)
 LINE = '#include <cmath>\nextern "C" double f(double x) { return std::exp(x); }\n'
 
@@ -42,7 +38,7 @@ def of_python(found: tuple[int, ...], said: str) -> Finding:
 
 def engines(ground: Ground) -> Iterator[Finding]:
     locked = wanted(ground.lock)
-    here = {name: _version(name) for name in ENGINES} | dict.fromkeys(locked, "")
+    here = {name: _version(name) for name in EXTRAS} | dict.fromkeys(locked, "")
     for tool in every_tool() if locked else ():  # a tool may call what is no package
         with suppress(ToolError):  # it is not installed
             here |= tool.engine()
@@ -55,13 +51,13 @@ def of_engines(
     """The versions that are `here` (empty where one is not), beside those that are locked, and the
     least that were tried."""
     for name in sorted(here):
-        found, extra = here[name], ENGINES.get(name, "all")
+        found, extra = here[name], EXTRAS.get(name, "all")
         if name in locked and found != locked[name]:
             said = f"{name} {found} is here" if found else f"{name} is not installed"
             yield error(
                 f"{said}, and cortex.lock has {locked[name]}",
-                f"pip install {name}=={locked[name]}, or take what is here: `cortexbuild lock "
-                "--upgrade-tools`",
+                install({name: locked[name]})
+                + ", or take what is here: `cortexbuild lock --upgrade-tools`",
             )
         elif found and numbers(found) < numbers(least.get(name, "0")):
             yield warning(

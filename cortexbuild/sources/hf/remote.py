@@ -15,7 +15,7 @@ from ...core.ports import Looks
 from ...errors import IntegrityError, UsageError, shown
 from ...formats.code import code_files
 from ...formats.detection import detect_files
-from ...formats.files import CARD, model_files, shard_of
+from ...formats.files import CARD, LARGEST_NOTICE, model_files, notice_files, shard_of
 from ...formats.foreign import MAX_HEADER
 from .._download import TRIES, is_passing, wait
 from .._network import content_of, network_errors, open_by_ranges
@@ -73,7 +73,9 @@ def look_at(origin: str, asked: Origin, looks: Looks) -> Pinned:
         if not asked.file:
             sizes |= dict.fromkeys((path for path in listed if path.endswith(".py")), 0)
         code = Tree.of(map(file_of, code_files(HubFiles(asked, commit, sizes, whole))))
-    return Pinned(origin, tree, facts.to_plain(), commit, code)
+        small = (path for path, item in listed.items() if (item.size or 0) <= LARGEST_NOTICE)
+        notices = Tree.of(map(file_of, notice_files({*small}.difference(sizes))))
+    return Pinned(origin, tree, facts.to_plain(), commit, code, notices)
 
 
 def still_has(asked: Origin, pinned: Pinned) -> bool:
