@@ -17,7 +17,6 @@ from ..core.agenda import Ready
 from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.lock import Pinned
-from ..core.manifest import Manifest
 from ..core.needs import Capacity
 from ..core.planner import make_plan
 from ..core.ports import Job, Pull, Toolbox
@@ -37,11 +36,10 @@ from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
 from ..version import VERSION
 from . import home as places
-from .beside import KEPT, LOCK, MANIFEST, read_last, read_lock
+from .beside import KEPT, LOCK, MANIFEST, parse_manifest, read_last, read_lock, read_manifest
 from .logs import log_name
 from .machine import children, memory
 from .recipes import Recipes
-from .yamlfile import parse_yaml, read_yaml
 
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
 """Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
@@ -74,9 +72,11 @@ def open_project(
 
     No engine is loaded, and nothing is written.
     """
-    root, name = manifest_path.absolute().parent, str(manifest_path)
-    text = read_yaml(manifest_path, name) if draft is None else parse_yaml(draft, name)
-    manifest = Manifest.parse(text)
+    root = manifest_path.absolute().parent
+    if draft is None:
+        manifest = read_manifest(manifest_path)
+    else:
+        manifest = parse_manifest(draft, manifest_path)
     recipes = Recipes(root)
     tools = toolbox()
     known = read_lock(root)

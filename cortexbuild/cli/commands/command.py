@@ -11,19 +11,18 @@ from pathlib import Path
 from ...app.explain import Reason
 from ...app.project import Project
 from ...app.relock import Pins
-from ...core.manifest import Manifest
 from ...core.plan import Scope
 from ...core.step import Kind
 from ...store.local import LocalStore
 from .. import wire
+from ..beside import read_manifest
 from ..jsontext import print_json
 from ..sharing import Sharing
-from ..yamlfile import read_yaml
 
 __all__ = [
     "Command", "a_count", "add_json", "add_key", "add_pins", "add_progress", "add_scope",
     "add_sharing", "add_targets", "add_waiting", "open_project", "open_store", "plain_reason",
-    "print_json", "print_rows", "scope_of", "sharing_of", "trusted_by",
+    "print_json", "print_rows", "root_of", "scope_of", "sharing_of", "trusted_by",
 ]  # fmt: skip
 
 
@@ -41,6 +40,12 @@ class Command:
     parts: tuple[Command, ...] = ()
 
 
+def root_of(args: argparse.Namespace) -> Path:
+    """The folder of the manifest, which is that of the project."""
+    root: Path = args.manifest.absolute().parent
+    return root
+
+
 def open_project(args: argparse.Namespace) -> Project:
     frozen, locked = getattr(args, "frozen", False), getattr(args, "locked", False)
     pins = Pins(frozen=frozen, may_ask=not locked)
@@ -54,7 +59,7 @@ def trusted_by(manifest: Path) -> tuple[str, ...]:
     """The public keys that a manifest lists, if there is one: keys are for all projects."""
     if not manifest.exists():
         return ()
-    return Manifest.parse(read_yaml(manifest, str(manifest))).trust
+    return read_manifest(manifest).trust
 
 
 def open_store() -> LocalStore:

@@ -15,11 +15,10 @@ from ...app.project import Project
 from ...app.rebuild import differing
 from ...app.relock import NOTHING
 from ...core.lockchanges import changes
-from ...core.lockfile import lock_from_text
 from ...core.plan import Scope
 from ...errors import UsageError
 from .. import words
-from ..beside import LOCK
+from ..beside import LOCK, read_lock_file
 from .command import Command, add_json, open_project, print_json, print_rows
 from .lock import print_changes
 
@@ -53,7 +52,7 @@ def _one(project: Project, pattern: str) -> str:
 
 
 def _diff_locks(args: argparse.Namespace) -> int:
-    locks = [lock_from_text(Path(path).read_text(), path) for path in (args.one, args.other)]
+    locks = [read_lock_file(Path(path), path) for path in (args.one, args.other)]
     found = changes(*locks)
     if args.json:
         print_json("lock/1", {"changes": [asdict(change) for change in found]})

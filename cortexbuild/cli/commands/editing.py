@@ -16,12 +16,13 @@ from ...errors import UsageError
 from ...sources import source_schemes
 from .. import hardware, wire, words
 from ..adding import entry_of, origin_of, recipe_for
+from ..beside import parse_manifest
 from ..drafts import lock_draft
 from ..machine import capacity
 from ..recipes import Recipes
 from ..yamledit import add_entry, add_item, remove
-from ..yamlfile import parse_yaml, read_bytes
-from .command import ADD_ONE, Command, add_json, open_store, print_json
+from ..yamlfile import read_bytes
+from .command import ADD_ONE, Command, add_json, open_store, print_json, root_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +47,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add(args: argparse.Namespace) -> int:
     before = read_bytes(args.manifest, str(args.manifest))
-    manifest = Manifest.parse(parse_yaml(before, str(args.manifest)))
+    manifest = parse_manifest(before, args.manifest)
     model, colon, recipe = args.source.partition(":")
     if colon and model in manifest.models:
         if args.name or args.revision or args.target:
@@ -57,7 +58,7 @@ def _add(args: argparse.Namespace) -> int:
         return _add_target(args, before, manifest, model, recipe)
     if colon and "/" not in recipe and model not in source_schemes():
         raise UsageError(f"no model `{model}`, and no source of that name", hint=_models(manifest))
-    root = args.manifest.absolute().parent
+    root = root_of(args)
     origin = origin_of(args.source, root, args.revision)
     name = args.name or name_of(origin, manifest.models)
     if name in manifest.models:
@@ -145,7 +146,7 @@ def _remove_arguments(parser: argparse.ArgumentParser) -> None:
 def _remove(args: argparse.Namespace) -> int:
     name = str(args.manifest)
     before = read_bytes(args.manifest, name)
-    manifest = Manifest.parse(parse_yaml(before, name))
+    manifest = parse_manifest(before, args.manifest)
     model, colon, target = args.what.partition(":")
     if model not in manifest.models or (colon and target not in manifest.models[model].targets):
         raise UsageError(f"{name} has no `{args.what}`", hint=_models(manifest))

@@ -18,13 +18,14 @@ from ...sources._found import Found, ollama_homes
 from ...sources._found.ollama import find_ollama
 from .. import hardware, wire
 from ..adding import entry_of, recipe_for
+from ..beside import parse_manifest
 from ..drafts import lock_draft
 from ..imports import KINDS, Carried, Desk, Entry, Left, read_foreign
 from ..recipes import Recipes
 from ..starter import starter
 from ..yamledit import add_entry
-from ..yamlfile import parse_yaml, read_bytes
-from .command import Command, add_json, open_store, print_json, print_rows
+from ..yamlfile import read_bytes
+from .command import Command, add_json, open_store, print_json, print_rows, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
-    root = args.manifest.absolute().parent
+    root = root_of(args)
     desk = Desk(str(args.file), args.file.absolute().parent, root, _find)
     carried = read_foreign(read_bytes(args.file, str(args.file)), desk, args.kind)
     here = hardware.look()
@@ -49,7 +50,7 @@ def _import(args: argparse.Namespace) -> int:
     draft = starter(here, hardware.usual_recipes(here)[0], [], active=True).encode()
     if args.manifest.exists():
         before = draft = read_bytes(args.manifest, str(args.manifest))
-    manifest = Manifest.parse(parse_yaml(draft, str(args.manifest)))
+    manifest = parse_manifest(draft, args.manifest)
     carried = _named(carried, manifest)
     pinned: list[Pinned] = []
     if not (args.dry_run or args.no_lock):

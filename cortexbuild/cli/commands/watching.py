@@ -12,7 +12,7 @@ from ...errors import CortexError
 from .. import words
 from ..beside import LOCK
 from ..watching import look, rounds
-from .command import Command, add_json, add_targets, print_json
+from .command import Command, add_json, add_targets, print_json, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _watch(args: argparse.Namespace) -> int:
     """Ends only by an interrupt."""
-    lock = args.manifest.absolute().parent / LOCK
+    lock = root_of(args) / LOCK
     for seen in rounds(partial(look, args.manifest), lock, max(args.settle, 0.0)):
         at, built = time.strftime("%H:%M:%S"), _sync(args.manifest, args.targets) == 0
         if args.json:
