@@ -394,6 +394,7 @@ SABOTAGES = (
     Sabotage("a name of a file goes on behind its comment", "cortexbuild/cli/yamltext.py", "\" \".join(note.split())", "note", "tests/cli/test_init.py"),
     Sabotage("a pin of a new model has more than a lock's", "cortexbuild/cli/commands/editing.py", "[pin_now(origin, wire.sources_of(root, open_store()))]", "[(ask := wire.sources_of(root, open_store())).find(origin).pin(origin, root, ask.looks)]", "tests/cli/test_editing.py"),
     Sabotage("an error says not what to do", "cortexbuild/app/compare.py", 'raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")', 'raise ToolError(f"{target} is not built")', "tests/cli/test_errors.py"),
+    Sabotage("a prompt that is no text is handed on", "cortexbuild/cli/commands/running.py", "        prompt.encode()\n", "", "tests/cli/test_cli.py"),
     Sabotage("a misspelt option is met with nothing", "cortexbuild/cli/parser.py", "near = did_you_mean(first, list(self._option_string_actions))", "near = \"\"", "tests/cli/test_messages.py"),
     Sabotage("a bug's report has the whole command line", "cortexbuild/cli/bug.py", 'f"command: {command}', 'f"command: {words}', "tests/cli/test_bug.py"),
     Sabotage("a check that cannot be made ends the doctor", "cortexbuild/cli/doctor/checks.py", "        except OSError as reason:", "        except MemoryError as reason:", "tests/cli/test_doctor.py"),

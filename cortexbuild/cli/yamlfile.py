@@ -44,7 +44,7 @@ def read_bytes(path: FilePath, name: str) -> bytes:
     except OSError as error:
         raise UsageError(
             f"{name} cannot be read: {error.strerror}",
-            hint="name a file that you may read: `-m FILE`",
+            hint="name a file that you may read",
         ) from error
     if len(content) > MOST_BYTES:
         raise ManifestError(

@@ -9,22 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...app.explain import Reason
+from ...app.generate import Built
 from ...app.project import Project
 from ...app.relock import Pins
+from ...core.amount import in_bytes
 from ...core.plan import Scope
 from ...core.step import Kind
-from ...store.local import LocalStore
 from .. import wire
 from ..beside import read_manifest
-from ..jsontext import print_json
+from ..jsontext import print_json as print_json
 from ..sharing import Sharing
-
-__all__ = [
-    "Command", "a_count", "add_json", "add_key", "add_pins", "add_progress", "add_scope",
-    "add_sharing", "add_targets", "add_waiting", "open_project", "open_store", "plain_reason",
-    "print_json", "print_rows", "root_of", "scope_of", "sharing_of", "trusted_by",
-]  # fmt: skip
-
+from ..wire import open_store as open_store
 
 ADD_ONE = "`cortexbuild add hf:org/name` adds one"
 
@@ -62,10 +57,6 @@ def trusted_by(manifest: Path) -> tuple[str, ...]:
     return read_manifest(manifest).trust
 
 
-def open_store() -> LocalStore:
-    return wire.open_store()
-
-
 def plain_reason(reason: Reason) -> Mapping[str, object]:
     """A reason as `plan --json` and `why --json` have it."""
     return {
@@ -76,6 +67,12 @@ def plain_reason(reason: Reason) -> Mapping[str, object]:
         "upstream": reason.upstream or None,
         "certain": reason.certain,
     }
+
+
+def warn_if_stale(built: Built) -> None:
+    if built.stale:
+        said = f"{built.target} is not up to date; `cortexbuild sync` makes it so"
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
@@ -93,6 +90,14 @@ def a_count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("a whole number from 1")
     return int(text)
+
+
+def a_size(text: str) -> int:
+    """What an option says that is in bytes."""
+    try:
+        return int(in_bytes(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a size is written like `200GB` or `200GiB`") from error
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -114,6 +119,10 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
         "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
         help="how to show it; json is one event a line on stderr",
     )  # fmt: skip
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:

@@ -117,7 +117,7 @@ def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Proje
     for target in model.targets:
         print(f"  {name}:{target}")
     if project is not None:
-        free = shutil.disk_usage(project.root).free
+        free = shutil.disk_usage(project.store.root).free
         told = f"`cortexbuild sync` writes about {words.size(int(str(found['writes'])))}"
         print(f"{told} ({words.size(free)} free)", file=sys.stderr)
     return 0

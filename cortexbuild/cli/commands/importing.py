@@ -13,7 +13,7 @@ from ...app.relock import pin_now
 from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import unlike
-from ...errors import CortexError
+from ...errors import CortexError, UsageError
 from ...sources._found import Found, ollama_homes
 from ...sources._found.ollama import find_ollama
 from .. import hardware, wire
@@ -42,6 +42,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
+    if not args.file.exists():
+        raise UsageError(f"{args.file} does not exist", hint="a path counts from where you are")
     root = root_of(args)
     desk = Desk(str(args.file), args.file.absolute().parent, root, _find)
     carried = read_foreign(read_bytes(args.file, str(args.file)), desk, args.kind)

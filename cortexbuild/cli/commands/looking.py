@@ -18,7 +18,9 @@ from .. import words
 from ..wire import IndexedLooks
 from .command import (
     Command,
+    a_count,
     add_json,
+    add_target,
     add_targets,
     open_project,
     open_store,
@@ -29,7 +31,7 @@ from .command import (
 
 
 def _one_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     add_json(parser)
 
 
@@ -107,7 +109,7 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
         "what", metavar="TARGET|PATH", help="a target, a folder, a file or a source"
     )
     parser.add_argument(
-        "--context", type=int, metavar="TOKENS", help="for how long a text to count the memory"
+        "--context", type=a_count, metavar="TOKENS", help="for how long a text to count the memory"
     )
     add_json(parser)
 
