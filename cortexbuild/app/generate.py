@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.digest import Tree
 from ..core.ports import LoadedModel
-from ..errors import IntegrityError, ToolError, UsageError
+from ..errors import IntegrityError, ToolError
 from .measured import goal_that_counts
 from .project import Project
 
@@ -28,14 +28,10 @@ def find_built(project: Project, pattern: str) -> Built:
 
     Raises ToolError when it was never built, IntegrityError when its bytes are damaged.
     """
-    names = project.plan.select([pattern])
-    if len(names) > 1:
-        raise UsageError(
-            f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
-        )
-    built = look(project, names[0])
+    target = project.plan.select_one(pattern)
+    built = look(project, target)
     if built is None:
-        raise ToolError(f"{names[0]} is not built", hint=f"run `cortexbuild sync {names[0]}`")
+        raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")
     _check(project, built)
     project.store.note_use(built.tree)
     return built

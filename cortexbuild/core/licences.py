@@ -33,13 +33,18 @@ def check_licences(manifest: Manifest, lock: Lock) -> None:
                     )
 
 
+def licence_of(lock: Lock, origin: str) -> str:
+    """What one source declares."""
+    pinned = lock.sources.get(origin)
+    return str((pinned.facts.get("licence") if pinned else None) or UNKNOWN)
+
+
 def licences_of(lock: Lock, model: Model) -> Iterator[tuple[str, str, str]]:
     """All that a model stands under: the source, its licence, and how it comes to that one."""
     bases = {origin.partition(":")[2].partition("@")[0]: origin for origin in lock.sources}
-    for origin in (model.source, *(adapter.source for adapter in model.adapters)):
+    for origin in model.origins():
         facts = lock.sources[origin].facts
-        yield origin, str(facts.get("licence") or UNKNOWN), ""
+        yield origin, licence_of(lock, origin), ""
         base = bases.get(str(facts.get("base_model") or ""))
         if base is not None and base != origin:
-            licence = lock.sources[base].facts.get("licence") or UNKNOWN
-            yield origin, str(licence), f" by {base}, from which it is made"
+            yield origin, licence_of(lock, base), f" by {base}, from which it is made"

@@ -124,3 +124,12 @@ class Plan:
                 raise UsageError(f"no target `{pattern}`", hint=near)
             chosen |= found
         return tuple(name for name in self.goals if name in chosen)
+
+    def select_one(self, pattern: str) -> str:
+        """The target that a pattern names. Raises UsageError where it names several."""
+        names = self.select([pattern])
+        if len(names) > 1:
+            raise UsageError(
+                f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
+            )
+        return names[0]

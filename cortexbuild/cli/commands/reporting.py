@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...app.compare import find_all, write_each
 from ...app.project import Project
 from ...app.report import Report, report
-from ...app.sidebyside import find_all, write_each
 from ...errors import StoreError, UsageError
 from .. import page, sidebyside
 from ..beside import read_run

@@ -7,7 +7,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ...app.sidebyside import Written
+from ...app.compare import Written
 
 TargetState = Literal["ok", "stale", "not built"]
 
