@@ -380,7 +380,7 @@ SABOTAGES = (
     Sabotage("a server hears what others are told", "cortexbuild/processes.py", 'env={**environment("machine"), **told},', "env={**os.environ, **told},", "tests/cli/test_serving.py"),
     Sabotage("a server outlives its command", "cortexbuild/cli/serving.py", "        child.send_signal(signal.SIGTERM)", "        return", "tests/cli/test_serving.py"),
     Sabotage("a watch forgets what changed while it built", "cortexbuild/cli/watching.py", "        while look() == before:", "        before = look()\n        while look() == before:", "tests/cli/test_watching.py"),
-    Sabotage("a watch ends with a failure", "cortexbuild/cli/commands/watching.py", "        return error.exit_code\n", "        raise\n", "tests/cli/test_watching.py"),
+    Sabotage("a watch ends with a failure", "cortexbuild/cli/commands/watching.py", "        return tell(error)\n", "        raise\n", "tests/cli/test_watching.py"),
     store("on a Mac what was written stays in the drive's memory", "system", 'if sys.platform == "darwin":\n            with', 'if False:\n            with', "tests/store/test_darwin.py"),
     Sabotage("on a Mac Homebrew's script is run alone", "cortexbuild/sources/toolchain/__init__.py", "        if parts_of(folder):\n            return folder\n        raise", "        if folder:\n            return folder\n        raise", "tests/sources/test_toolchain.py"),
     remote("on a Mac no authority is believed", "credentials", "if not _machine_has_authorities():", "if False:", "tests/remotes/test_http.py"),

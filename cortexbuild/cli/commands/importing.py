@@ -48,17 +48,18 @@ def _import(args: argparse.Namespace) -> int:
     desk = Desk(str(args.file), args.file.absolute().parent, root, _find)
     carried = read_foreign(read_bytes(args.file, str(args.file)), desk, args.kind)
     here = hardware.look()
+    usual = hardware.usual_recipes(here)
     before = None
-    draft = starter(here, hardware.usual_recipes(here)[0], [], active=True).encode()
+    draft = starter(here, usual[0], [], active=True).encode()
     if args.manifest.exists():
         before = draft = read_bytes(args.manifest, str(args.manifest))
     manifest = parse_manifest(draft, args.manifest)
     carried = _named(carried, manifest)
     pinned: list[Pinned] = []
     if not (args.dry_run or args.no_lock):
-        carried, pinned = _pinned(carried, root, hardware.usual_recipes(here))
+        carried, pinned = _pinned(carried, root, usual)
     for entry in carried.entries:
-        draft = _with(draft, args, entry, hardware.usual_recipes(here)[0])
+        draft = _with(draft, args, entry, usual[0])
     if carried.policy:
         draft = add_entry(draft, str(args.manifest), (), ("policy", dict(carried.policy)))
     if not args.dry_run and (carried.entries or carried.policy):

@@ -11,6 +11,7 @@ from pathlib import Path
 from ...errors import CortexError
 from .. import words
 from ..beside import LOCK
+from ..complaint import tell
 from ..watching import look, rounds
 from .command import Command, add_json, add_targets, print_json, root_of
 
@@ -46,10 +47,7 @@ def _sync(manifest: Path, targets: list[str]) -> int:
     try:
         return int(args.run(args))
     except CortexError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
 
 
 COMMANDS = (Command("watch", "build again what changes, as it changes", _arguments, _watch),)
