@@ -165,7 +165,7 @@ SABOTAGES = (
     Sabotage("records may go from under a seal", "cortexbuild/cli/sealing.py", "    yield from map(store.trace_path, outcome.keys.values())\n", "", "tests/cli/test_seal.py"),
     Sabotage("a sealed sync imports all of us", "cortexbuild/cli/main.py", "from .seal import quickly, seal_for", "from .parser import parse as _\nfrom .seal import quickly, seal_for", "tests/cli/test_seal.py"),
     Sabotage("a view of another project is pruned", "cortexbuild/cli/prune.py", "return sorted(old - views_of_others(store.root, project.root))", "return sorted(old)", "tests/app/test_converge.py"),
-    Sabotage("a card that changed keeps its old licence", "cortexbuild/cli/wire.py", "{tree.digest}/{said}", "{tree.digest}", "tests/app/test_converge.py"),
+    Sabotage("a card that changed keeps its old licence", "cortexbuild/cli/looks.py", "{tree.digest}/{said}", "{tree.digest}", "tests/app/test_converge.py"),
     Sabotage("a token that is refused is called a bad connection", "cortexbuild/sources/hf/refusals.py", "if status == 401:", "if status == 499:", "tests/app/test_hub.py"),
     Sabotage("a card has a stranger's markup", "cortexbuild/app/card.py", 'r"([\\\\`|<>\\[\\]*_])"', 'r"([|])"', "tests/exports/test_export.py"),
     Sabotage("a model's code has the network", "cortexbuild/exec/worker.py", '        admit(folder / "code")', "        pass", "tests/app/test_allow_code.py"),
@@ -266,8 +266,8 @@ SABOTAGES = (
     store("a flipped bit in a record is believed", "traces", "if claimed not in (None, found):", "if False:", "tests/remotes/test_weigh.py"),
     store("a record of before there were sums is none", "traces", "if claimed not in (None, found):", "if claimed != found:", "tests/upgrades"),
     store("a newer store gets our folders", "local", "            disk.make_folder(root)\n", "            disk.make_folder(root / \"tmp\")\n"),
-    Sabotage("a run whose folder others took away fails", "cortexbuild/cli/wire.py", "    with suppress(OSError):  # it is not empty", "    if not any(run.iterdir()):  # it is not empty", "tests/cli/test_runs.py"),
-    Sabotage("two that clear old runs away stand in each other's way", "cortexbuild/cli/wire.py", "        disk.remove(old)  # as", "        disk.remove_empty(old)  # as", "tests/cli/test_runs.py"),
+    Sabotage("a run whose folder others took away fails", "cortexbuild/cli/runs.py", "    with suppress(OSError):  # it is not empty", "    if not any(run.iterdir()):  # it is not empty", "tests/cli/test_runs.py"),
+    Sabotage("two that clear old runs away stand in each other's way", "cortexbuild/cli/runs.py", "        disk.remove(old)  # as", "        disk.remove_empty(old)  # as", "tests/cli/test_runs.py"),
     store("a record that cannot be read now is taken for none", "local", "        except FileNotFoundError:\n            return None\n        except (Value", "        except (FileNotFoundError, OSError):\n            return None\n        except (Value", "tests/survival/test_disk.py::test_a_record_that_cannot_be_read_just_now_is_not_thrown_away"),
     store("what was put right meanwhile is set aside", "blobs", "        if is_right(taken):", "        if False:"),
     store("what was set aside meanwhile ends a command as a bug", "looking", "    except FileNotFoundError:", "    except ZeroDivisionError:"),
@@ -434,7 +434,7 @@ SABOTAGES = (
     store("faults: a lock that somebody holds is swept", "steplock", "                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "", "tests/store/test_steplock.py"),
     store("faults: what came in the place of a lock is swept", "steplock", "                if _has_name(handle, path):\n                    disk.unlink(path)", "                disk.unlink(path)", "tests/store/test_steplock.py"),
     Sabotage("faults: locks of steps are never collected", "cortexbuild/cli/collecting.py", "    sweep_step_locks(store.root)\n", "", "tests/store/test_steplock.py"),
-    Sabotage("faults: something is written beside the seam", "cortexbuild/cli/wire.py", "disk.remove_empty(run)", "run.rmdir()", "tests/arch/test_one_seam.py"),
+    Sabotage("faults: something is written beside the seam", "cortexbuild/cli/runs.py", "disk.remove_empty(run)", "run.rmdir()", "tests/arch/test_one_seam.py"),
 )  # fmt: skip
 
 

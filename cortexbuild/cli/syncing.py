@@ -34,6 +34,7 @@ from .dropping import drop
 from .logs import following, log_name
 from .machine import capacity
 from .prune import note_root
+from .runs import end_run, new_run
 
 SEE_ABOVE = "what was wrong with each is said above; `cortexbuild log` shows their logs"
 
@@ -80,7 +81,7 @@ def run_sync(
             write_lock(project.root, project.lock)
         note_root(project, {})
         wire.sweep_drafts(project)
-        run = wire.new_run(store)
+        run = new_run(store)
         room = capacity(project.manifest.resources, options.jobs)
         executor, course = _executor(project, scope, run, room, emit, options)
         forced = project.plan.forced(scope)
@@ -104,7 +105,7 @@ def run_sync(
             executor.close()
             logs = {labels[log.name]: str(log) for log in run.iterdir() if log.name in labels}
             keep_logs(project.root, logs)
-            wire.end_run(store, run)
+            end_run(store, run)
         keep_last(project.root, outcome.keys)
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         before = read_run(project.root)

@@ -19,6 +19,7 @@ from ...store.storelock import store_lock
 from .. import wire, words
 from ..cluster import add_certificates, add_place, check_dask, place_of
 from ..machine import capacity, children
+from ..runs import end_run, new_run
 from .command import Command, a_count, a_size, add_json, print_json, print_rows
 
 
@@ -38,7 +39,7 @@ def _worker(args: argparse.Namespace) -> int:
     from ...exec.cluster.site import Site
 
     store = wire.open_store()
-    run = wire.new_run(store)
+    run = new_run(store)
     room = capacity(Resources(memory=args.memory, jobs=args.jobs))
     name = args.name or f"{socket.gethostname()}-{os.getpid()}"
     hold = partial(store_lock, store.root, "worker", partial(print, file=sys.stderr))
@@ -49,7 +50,7 @@ def _worker(args: argparse.Namespace) -> int:
             ready = partial(_say_ready, args.json, "  ".join(_row(offer)))
             serve_worker(place, offer, site, ready)
     finally:
-        wire.end_run(store, run)
+        end_run(store, run)
     return 0
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...app.explain import Reason
 from ...app.generate import Built
 from ...app.project import Project
 from ...app.relock import Pins
@@ -55,18 +54,6 @@ def trusted_by(manifest: Path) -> tuple[str, ...]:
     if not manifest.exists():
         return ()
     return read_manifest(manifest).trust
-
-
-def plain_reason(reason: Reason) -> Mapping[str, object]:
-    """A reason as `plan --json` and `why --json` have it."""
-    return {
-        "code": reason.code,
-        "text": reason.text,
-        "where": reason.where or None,
-        "input": reason.input or None,
-        "upstream": reason.upstream or None,
-        "certain": reason.certain,
-    }
 
 
 def warn_if_stale(built: Built) -> None:

@@ -15,7 +15,8 @@ from ...errors import UsageError
 from ...redaction import without_logins
 from ...sources import find_source
 from .. import words
-from ..wire import IndexedLooks
+from ..looks import IndexedLooks
+from ..planned import plain_reason
 from .command import (
     Command,
     a_count,
@@ -24,7 +25,6 @@ from .command import (
     add_targets,
     open_project,
     open_store,
-    plain_reason,
     print_json,
     print_rows,
 )

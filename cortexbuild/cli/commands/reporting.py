@@ -19,12 +19,12 @@ from ...errors import StoreError, UsageError
 from .. import page, sidebyside
 from ..beside import read_run
 from ..jsontext import document
+from ..planned import plain_reason
 from .command import (
     Command,
     add_json,
     add_targets,
     open_project,
-    plain_reason,
     print_json,
     warn_if_stale,
 )
