@@ -15,7 +15,7 @@ from ..core.manifest import Manifest
 from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
 from ..store.drafts import replace_text
-from .yamlfile import parse_yaml, read_yaml
+from .yaml.reading import parse_yaml, read_yaml
 
 MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"

@@ -16,7 +16,7 @@ from ...store.local import LocalStore
 from ...store.storelock import store_lock
 from .. import words
 from ..rebuilding import rebuild_target
-from ..render import screen
+from ..screen import screen
 from .command import Command, add_json, add_target, open_project, open_store, print_json
 
 

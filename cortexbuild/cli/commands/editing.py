@@ -20,8 +20,8 @@ from ..beside import parse_manifest
 from ..drafts import lock_draft
 from ..machine import capacity
 from ..recipes import Recipes
-from ..yamledit import add_entry, add_item, remove
-from ..yamlfile import read_bytes
+from ..yaml.editing import add_entry, add_item, remove
+from ..yaml.reading import read_bytes
 from .command import ADD_ONE, Command, add_json, open_store, print_json, root_of
 
 

@@ -23,8 +23,8 @@ from ..drafts import lock_draft
 from ..imports import KINDS, Carried, Desk, Entry, Left, read_foreign
 from ..recipes import Recipes
 from ..starter import starter
-from ..yamledit import add_entry
-from ..yamlfile import read_bytes
+from ..yaml.editing import add_entry
+from ..yaml.reading import read_bytes
 from .command import Command, add_json, open_store, print_json, print_rows, root_of
 
 

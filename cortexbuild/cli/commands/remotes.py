@@ -24,7 +24,7 @@ from ..outcome import (
     print_sharing,
     summary,
 )
-from ..render import screen
+from ..screen import screen
 from ..sharing import push, senders, share
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (

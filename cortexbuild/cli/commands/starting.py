@@ -18,7 +18,7 @@ from ..adding import entry_of, origin_of
 from ..drafts import keep_draft
 from ..hardware import look, usual_recipes
 from ..starter import Offer, ignore, offers, starter
-from ..yamledit import add_entry
+from ..yaml.editing import add_entry
 from .command import ADD_ONE, Command, add_json, print_json, root_of
 
 

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
-from ..core.events import Event, Said, StepChanged, StepLogged
-from ..errors import plain
-from . import words
+from ...core.events import Event, Said, StepChanged, StepLogged
+from ...errors import plain
+from .. import words
 from .live import LiveScreen
 
 

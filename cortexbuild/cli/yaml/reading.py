@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..core.document import Path, Text
-from ..errors import MANIFEST_FORM, ManifestError, UsageError, brief, shown
+from ...core.document import Path, Text
+from ...errors import MANIFEST_FORM, ManifestError, UsageError, brief, shown
 
 MOST_BYTES = 4 << 20
 MOST_PARTS = 200_000
