@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from ..core.digest import Tree
 from ..core.ports import LoadedModel
 from ..errors import IntegrityError, ToolError
 from .measured import goal_that_counts
 from .project import Project
+
+
+TargetState: TypeAlias = Literal["ok", "stale", "not built"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,10 @@ class Built:
     path: Path
     tree: Tree
     stale: bool
+
+
+def state_of(built: Built | None) -> TargetState:
+    return "not built" if built is None else "stale" if built.stale else "ok"
 
 
 def find_built(project: Project, pattern: str) -> Built:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -106,18 +106,23 @@ def run_sync(
             logs = {labels[log.name]: str(log) for log in run.iterdir() if log.name in labels}
             keep_logs(project.root, logs)
             end_run(store, run)
-        keep_last(project.root, outcome.keys)
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        before = read_run(project.root)
-        run_now = after_run(before, changes, outcome.failed, at, project.plan.steps)
-        if not run_now.says_the_same(before):
-            keep_run(project.root, run_now)
-        note_root(project, outcome.keys)
+        _write_down(project, changes, outcome)
     return outcome
 
 
 def _unseen() -> None:
     """Logs are not followed."""
+
+
+def _write_down(project: Project, changes: Sequence[StepChanged], outcome: Outcome) -> None:
+    """What became of each step, and under which key."""
+    keep_last(project.root, outcome.keys)
+    before = read_run(project.root)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = after_run(before, changes, outcome.failed, at, project.plan.steps)
+    if not now.says_the_same(before):
+        keep_run(project.root, now)
+    note_root(project, outcome.keys)
 
 
 def keep_settled(project: Project, outcome: Outcome) -> None:

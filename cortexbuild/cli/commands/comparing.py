@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ...app.diff import Diff, Side, diff
 from ...app.explain import outlook
-from ...app.generate import look
+from ...app.generate import look, state_of
 from ...app.project import Project
 from ...app.rebuild import differing
 from ...app.relock import NOTHING
@@ -104,10 +104,7 @@ def _status(args: argparse.Namespace) -> int:
     stale = changes(project.locked or NOTHING, project.lock)
     steps = outlook(project, Scope(targets))
     counts = Counter[str](step.state for step in steps)
-    states = {}
-    for target in targets:
-        built = look(project, target)
-        states[target] = "not built" if built is None else "stale" if built.stale else "ok"
+    states = {target: state_of(look(project, target)) for target in targets}
     disk = shutil.disk_usage(project.store.root)
     if args.json:
         lock = {"state": "missing" if project.locked is None else "stale" if stale else "current"}

@@ -9,6 +9,7 @@ import sys
 from ...app.explain import foresee, outlook
 from ...app.project import Project
 from ...app.relock import pin_now
+from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import name_of
 from ...core.plan import Scope
@@ -97,12 +98,12 @@ def _add_target(
 
 
 def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Project | None) -> int:
-    model = manifest.models[name]
-    found: dict[str, object] = {
-        "model": name, "source": model.source, "targets": [f"{name}:{t}" for t in model.targets]
-    }  # fmt: skip
+    source = manifest.models[name].source
+    targets = [f"{name}:{target}" for target in manifest.models[name].targets]
+    found: dict[str, object] = {"model": name, "source": source, "targets": targets}
+    pin_words = sync_words = ""
     if project is not None:
-        pin = project.lock.sources[model.source]
+        pin = project.lock.sources[source]
         steps = outlook(project, Scope(project.plan.select([name])))
         coming = foresee(project, steps, capacity(manifest.resources), keep=True)
         found |= {
@@ -110,29 +111,28 @@ def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Proje
             "parameters": pin.facts.get("parameters"), "licence": pin.facts.get("licence"),
             "format": pin.facts.get("format"), "writes": coming.written,
         }  # fmt: skip
+        free = shutil.disk_usage(project.store.root).free
+        pin_words = _pin_words(pin)
+        sync_words = f"writes about {words.size(coming.written)} ({words.size(free)} free)"
     if args.json:
         print_json("add/1", found)
         return 0
-    print(f"{name}  {model.source}{_pin_words(found)}")
-    for target in model.targets:
-        print(f"  {name}:{target}")
-    if project is not None:
-        free = shutil.disk_usage(project.store.root).free
-        told = f"`cortexbuild sync` writes about {words.size(int(str(found['writes'])))}"
-        print(f"{told} ({words.size(free)} free)", file=sys.stderr)
+    print(f"{name}  {source}{pin_words}")
+    for target in targets:
+        print(f"  {target}")
+    if sync_words:
+        print(f"`cortexbuild sync` {sync_words}", file=sys.stderr)
     return 0
 
 
-def _pin_words(found: dict[str, object]) -> str:
-    if "bytes" not in found:
-        return ""
-    commit = f" at {str(found['commit'])[:12]}" if found["commit"] else ""
-    parameters = found["parameters"]
+def _pin_words(pin: Pinned) -> str:
+    commit = f" at {pin.commit[:12]}" if pin.commit else ""
+    parameters = pin.facts.get("parameters")
     told = [
-        words.count(int(str(found["files"])), "file"),
-        words.size(int(str(found["bytes"]))),
-        *([f"{int(str(parameters)) / 1e6:,.0f} M parameters"] if parameters else []),
-        f"licence: {found['licence'] or 'unknown'}",
+        words.count(len(pin.tree.files), "file"),
+        words.size(pin.tree.size),
+        *([f"{parameters / 1e6:,.0f} M parameters"] if isinstance(parameters, int) else []),
+        f"licence: {pin.facts.get('licence') or 'unknown'}",
     ]
     return f"{commit}\n  {', '.join(told)}"
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from ...app.explain import Outlook, outlook
-from ...app.generate import find_built, look
+from ...app.generate import find_built, look, state_of
 from ...app.project import Project
 from ...core.plan import Scope
 from ...errors import UsageError
@@ -83,7 +83,7 @@ def _list(args: argparse.Namespace) -> int:
     for target in project.plan.select(args.targets):
         built = look(project, target)
         goal = project.plan.goals[target]
-        state = "not built" if built is None else "stale" if built.stale else "ok"
+        state = state_of(built)
         path = project.views.path(target, goal.format)
         size = built.tree.size if built else None
         rows.append((target, state, words.size(size) if size else "-", str(path)))

@@ -8,8 +8,7 @@ from typing import Any, Literal, NotRequired
 from typing_extensions import TypedDict
 
 from ...app.compare import Written
-
-TargetState = Literal["ok", "stale", "not built"]
+from ...app.generate import TargetState
 
 
 class Listed(TypedDict):
