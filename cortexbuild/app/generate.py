@@ -12,7 +12,6 @@ from ..errors import IntegrityError, ToolError
 from .measured import goal_that_counts
 from .project import Project
 
-
 TargetState: TypeAlias = Literal["ok", "stale", "not built"]
 
 
