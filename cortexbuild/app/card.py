@@ -13,12 +13,11 @@ from typing import Any
 
 from ..core.digest import File
 from ..core.judge import WORDS
-from ..core.licences import UNKNOWN
+from ..core.licences import UNKNOWN, licence_of
 from ..core.plan import Goal
 from ..core.step import Kind
 from ..formats.cards import public_name
-from .holdings import licence_of
-from .measured import goal_that_counts, measures_of, numbers
+from .measured import all_measures, goal_that_counts, numbers
 from .project import Project
 
 LIBRARIES = {"gguf": "gguf", "mlx": "mlx"}
@@ -94,9 +93,7 @@ def _licence(licence: str) -> str:
 
 def _quality(project: Project, target: str, goal: Goal) -> Iterator[Sequence[str]]:
     _, agenda = goal_that_counts(project, target)
-    measured: dict[str, Any] = {}
-    for found in measures_of(project, agenda, goal):
-        measured |= numbers(found)
+    measured = numbers(all_measures(project, agenda, goal))
     limits = goal.limits.model_dump(exclude_none=True)
     rows = [
         (word, f"{measured[name]:.6g}", f"{limits[limit]:.6g}" if limit in limits else "")

@@ -1,71 +1,77 @@
-"""How two built targets differ: in what they were made from, and in what was measured."""
+"""`cortexbuild compare`: what several built targets make of one prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import gc
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from ..core.digest import Plain, Tree
-from ..core.plan import Goal
-from ..core.step import Difference, StepId, Trace, explain
-from ..errors import ToolError
-from ..redaction import without_logins
-from .history import history
-from .measured import goal_that_counts, measures_of
+from ..core.ports import LoadedModel, Sampling
+from .generate import Built, find_built, load_built
+from .measured import all_measures, goal_that_counts, numbers
 from .project import Project
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two: its target, its files, and what was measured of it."""
+class Written:
+    """What one target wrote. `seconds` is without loading and warming up; `tokens` are those of
+    `text`; `kl` is as it was measured when the target was built."""
 
     target: str
-    tree: Tree
-    measures: Mapping[str, Any]
+    text: str
+    seconds: float
+    tokens: int
+    size: int
+    digest: str
+    kl: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`made` are settings, tools and sources that differ, by the kind of step they belong to."""
+def find_all(project: Project, patterns: Sequence[str]) -> list[Built]:
+    """The built targets that patterns name, each once, in that order.
 
-    one: Side
-    other: Side
-    made: Mapping[str, Sequence[Difference]]
-
-
-def compare(project: Project, one: str, other: str) -> Comparison:
-    """Raises ToolError when one of them is not built."""
-    first, before = _side(project, one)
-    second, after = _side(project, other)
-    made = {
-        name: tuple(explain(after.get(name, {}), before.get(name, {})))
-        for name in sorted({*before, *after})
-    }
-    return Comparison(first, second, {name: found for name, found in made.items() if found})
+    Raises ToolError when one of them is not built, IntegrityError when one is damaged.
+    """
+    names = [name for pattern in patterns for name in project.plan.select([pattern])]
+    return [find_built(project, name) for name in dict.fromkeys(names)]
 
 
-def _side(project: Project, target: str) -> tuple[Side, Mapping[str, Mapping[str, Plain]]]:
-    goal, agenda = goal_that_counts(project, target)
-    traces = history(project, goal)
-    if goal.model not in traces:
-        raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")
-    measures: dict[str, Any] = {}
-    for found in measures_of(project, agenda, goal):
-        measures |= found
-    made = _made(project, goal, traces)
-    return Side(target, traces[goal.model].tree, measures), made
-
-
-def _made(
-    project: Project, goal: Goal, traces: Mapping[StepId, Trace]
-) -> Mapping[str, Mapping[str, Plain]]:
-    found: dict[str, Mapping[str, Plain]] = {}
-    for id_ in project.plan.chain((goal.model,)):
-        step = project.plan.steps[id_]
-        what = step.label.rpartition("/")[2]
-        if step.tree is not None:
-            found[what] = {"source": without_logins(step.origin), "is": step.tree.digest}
-        elif id_ in traces:
-            found[what] = {"tool": step.tool.plain(), "params": dict(step.params)}
+def write_each(
+    project: Project,
+    targets: Sequence[Built],
+    prompt: str,
+    sampling: Sampling,
+    tell: Callable[[str], None],
+) -> list[Written]:
+    """One after the other: a model is let go before the next is loaded. `tell` hears of each."""
+    found = []
+    for built in targets:
+        tell(built.target)
+        found.append(_write(project, built, prompt, sampling))
+        gc.collect()  # engines have cycles, and two large models may not fit
     return found
+
+
+def _write(project: Project, built: Built, prompt: str, sampling: Sampling) -> Written:
+    model = load_built(project, built)
+    for _ in model.generate(prompt, replace(sampling, max_tokens=1)):
+        pass  # engines compile and load what they need at the first token
+    started = time.monotonic()
+    text = "".join(model.generate(prompt, sampling))
+    seconds = time.monotonic() - started
+    goal, agenda = goal_that_counts(project, built.target)
+    kl = numbers(all_measures(project, agenda, goal)).get("kl")
+    return Written(
+        target=built.target,
+        text=text,
+        seconds=seconds,
+        tokens=_count(model, text),
+        size=built.tree.size,
+        digest=built.tree.digest,
+        kl=kl if not built.stale else None,
+    )
+
+
+def _count(model: LoadedModel, text: str) -> int:
+    """The tokens of a text without those that the model expects in front of one."""
+    return max(0, len(model.encode(text)) - len(model.encode("")))

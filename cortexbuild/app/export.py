@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..core.digest import File, Tree, digest_bytes
-from ..core.licences import UNKNOWN, made_from
+from ..core.licences import UNKNOWN, licence_of, made_from
 from ..core.naming import name_of, unlike
 from ..core.plan import Goal
 from ..errors import BuildFailed, IntegrityError, ToolError
 from .card import card, shown
 from .generate import Built, find_built
-from .holdings import licence_of
 from .measured import goal_that_counts, problems_of
 from .project import Project
 from .provenance import statement

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from ..core.digest import Tree
 from ..core.ports import LoadedModel
-from ..errors import IntegrityError, ToolError, UsageError
+from ..errors import IntegrityError, ToolError
 from .measured import goal_that_counts
 from .project import Project
+
+TargetState: TypeAlias = Literal["ok", "stale", "not built"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +26,19 @@ class Built:
     stale: bool
 
 
+def state_of(built: Built | None) -> TargetState:
+    return "not built" if built is None else "stale" if built.stale else "ok"
+
+
 def find_built(project: Project, pattern: str) -> Built:
     """The one target that `pattern` names, every byte of it checked.
 
     Raises ToolError when it was never built, IntegrityError when its bytes are damaged.
     """
-    names = project.plan.select([pattern])
-    if len(names) > 1:
-        raise UsageError(
-            f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
-        )
-    built = look(project, names[0])
+    target = project.plan.select_one(pattern)
+    built = look(project, target)
     if built is None:
-        raise ToolError(f"{names[0]} is not built", hint=f"run `cortexbuild sync {names[0]}`")
+        raise ToolError(f"{target} is not built", hint=f"run `cortexbuild sync {target}`")
     _check(project, built)
     project.store.note_use(built.tree)
     return built

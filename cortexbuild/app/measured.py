@@ -25,6 +25,14 @@ def measures_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[Mappin
     return found
 
 
+def all_measures(project: Project, agenda: Agenda, goal: Goal) -> dict[str, Any]:
+    """The same of all its checks together, by name."""
+    together: dict[str, Any] = {}
+    for measures in measures_of(project, agenda, goal):
+        together |= measures
+    return together
+
+
 def problems_of(project: Project, agenda: Agenda, goal: Goal) -> Sequence[str]:
     """What is wrong with what a goal made, by its measures."""
     found = measures_of(project, agenda, goal)

@@ -81,9 +81,5 @@ def newer_tools(
 
 
 def _users(manifest: Manifest, origin: str) -> tuple[str, ...]:
-    found = [
-        name
-        for name, model in manifest.models.items()
-        if origin in (model.source, *(adapter.source for adapter in model.adapters))
-    ]
+    found = [name for name, model in manifest.models.items() if origin in model.origins()]
     return tuple(found) or (EVALUATION,)

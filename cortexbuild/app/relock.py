@@ -107,14 +107,14 @@ def origins_of(manifest: Manifest, models: Sequence[str]) -> frozenset[str]:
     """The origins of some models, with their adapters; `*` is every origin."""
     if "*" in models:
         return frozenset(places(manifest))
-    found = set()
+    found = set[str]()
     for name in models:
         model = manifest.models.get(name)
         if model is None:
             known = list(manifest.models)
             near = did_you_mean(name, known, f"the models are {', '.join(known)}")
             raise UsageError(f"no model `{name}`", hint=near)
-        found |= {model.source, *(adapter.source for adapter in model.adapters)}
+        found.update(model.origins())
     return frozenset(found)
 
 

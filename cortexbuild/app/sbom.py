@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..core.agenda import Agenda
 from ..core.cyclonedx import MODEL, Component, card, contents, licences, package, source
@@ -15,7 +14,7 @@ from ..core.plan import Goal
 from ..core.roles import CALIBRATION, TEXT, TOOLCHAIN
 from ..core.step import Kind, Step, StepId, Trace
 from .history import history
-from .measured import goal_that_counts, measures_of, numbers
+from .measured import all_measures, goal_that_counts, numbers
 from .project import Project
 
 TYPES = {TEXT: "data", CALIBRATION: "data", TOOLCHAIN: "library"}
@@ -75,9 +74,7 @@ def _add_target(
     tree = traces[goal.model].tree
     model = project.manifest.models[target.partition(":")[0]]
     facts = project.lock.sources[model.source].facts
-    measured: dict[str, Any] = {}
-    for found in measures_of(project, agenda, goal):
-        measured |= found
+    measured = all_measures(project, agenda, goal)
     notes = {
         "recipe": goal.recipe, "format": goal.format, "parameters": facts.get("parameters"),
         "key": traces[goal.model].key,

@@ -46,7 +46,6 @@ class Outcome:
     failed: Mapping[str, Failure]
     keys: Mapping[str, StepKey]
     settled: Mapping[str, Settled]
-    interrupted: bool = False
 
 
 def sync(

@@ -1,4 +1,4 @@
-"""The files of ours beside cortex.yaml: cortex.lock, which is committed, and what is only kept."""
+"""cortex.yaml and what lies beside it: cortex.lock, which is committed, and what is only kept."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any
 from ..app.ran import LastRun, Ran
 from ..core.lock import Lock
 from ..core.lockfile import MOST, lock_from_text, lock_to_text
+from ..core.manifest import Manifest
 from ..core.step import Failure, StepId, StepKey
 from ..errors import LockError
 from ..store.drafts import replace_text
+from .yaml.reading import parse_yaml, read_yaml
 
 MANIFEST = "cortex.yaml"
 LOCK = "cortex.lock"
@@ -21,23 +23,40 @@ KEPT, LAST, LOGS, RUN = ".cortex", "last.json", "logs.json", "run.json"
 """The folder of what is only kept, and what is in it."""
 
 
+def read_manifest(path: Path) -> Manifest:
+    """`path` is in its messages as it was given."""
+    return Manifest.parse(read_yaml(path, str(path)))
+
+
+def parse_manifest(content: bytes, path: Path) -> Manifest:
+    """What stands at `path`, or is about to."""
+    return Manifest.parse(parse_yaml(content, str(path)))
+
+
 def read_lock(root: Path) -> Lock | None:
-    path = root / LOCK
+    try:
+        return read_lock_file(root / LOCK, LOCK)
+    except FileNotFoundError:
+        return None
+
+
+def read_lock_file(path: Path, name: str) -> Lock:
+    """Raises LockError for what is no lock, and FileNotFoundError where there is nothing."""
     try:
         if path.stat().st_size > MOST or not path.is_file():
             raise LockError(
-                f"{LOCK} is not a lock of cortexbuild: {path.stat().st_size} bytes",
+                f"{name} is not a lock of cortexbuild: {path.stat().st_size} bytes",
                 hint="take it from git again, or remove it and run `cortexbuild lock`",
             )
         text = path.read_text()
     except FileNotFoundError:
-        return None
+        raise
     except (OSError, UnicodeDecodeError) as error:
         raise LockError(
-            f"{LOCK} cannot be read: {error}",
+            f"{name} cannot be read: {error}",
             hint="see who owns it and who may read it; git has the last good one",
         ) from error
-    return lock_from_text(text, LOCK)
+    return lock_from_text(text, name)
 
 
 def write_lock(root: Path, lock: Lock) -> None:
@@ -46,11 +65,7 @@ def write_lock(root: Path, lock: Lock) -> None:
 
 def read_last(root: Path) -> Mapping[str, StepKey]:
     """Under which key each step was last made for this project. For `why`; may be lost."""
-    try:
-        found = json.loads((root / KEPT / LAST).read_text())
-        return {str(label): StepKey(str(key)) for label, key in found.items()}
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return {}
+    return {label: StepKey(key) for label, key in _kept_words(root, LAST).items()}
 
 
 def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
@@ -62,11 +77,7 @@ def keep_last(root: Path, keys: Mapping[str, StepKey]) -> None:
 
 def read_logs(root: Path) -> Mapping[str, str]:
     """Where the last log of each step of this project is, by its label; may be lost."""
-    try:
-        found = json.loads((root / ".cortex" / LOGS).read_text())
-        return {str(label): str(path) for label, path in found.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
+    return _kept_words(root, LOGS)
 
 
 def keep_logs(root: Path, logs: Mapping[str, str]) -> None:
@@ -95,6 +106,14 @@ def keep_run(root: Path, run: LastRun) -> None:
 def _ran(row: Mapping[str, Any]) -> Ran:
     failure = Failure(**row["failure"]) if row["failure"] else None
     return Ran(row["at"], row["change"], row["seconds"], failure)
+
+
+def _kept_words(root: Path, name: str) -> Mapping[str, str]:
+    try:
+        found = json.loads((root / KEPT / name).read_text())
+        return {str(label): str(word) for label, word in found.items()}
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return {}
 
 
 def _keep(root: Path, name: str, value: object) -> None:

@@ -23,7 +23,6 @@ from ..exec.cluster.security import Place
 from ..exec.cluster.terms import Terms
 from ..exec.pool import Pool
 from ..remotes import open_remote
-from ..sources import is_offline
 from . import wire
 from .machine import children
 from .sharing import Sharing
@@ -142,9 +141,7 @@ def _beside(root: Path, path: str | None) -> str:
 
 def _reach(project: Project, sharing: Sharing) -> Reach | None:
     modes = sharing.modes(project.manifest)
-    used = [a for a in project.manifest.cache.remotes if modes[a.name] != "off"]
-    if is_offline():
-        used = [address for address in used if address.scheme == "file"]
+    used = sharing.used(project.manifest)
     to = next((address for address in used if modes[address.name] == "rw"), None)
     if to is None:
         return None

@@ -23,6 +23,7 @@ from ..store.roots import Root, all_roots, forget_root, keep_root, today
 from ..store.steplock import sweep_step_locks
 from . import wire
 from .beside import read_lock
+from .looks import IndexedLooks
 
 WEEK = 7 * 86_400.0
 YEAR = timedelta(days=365)
@@ -154,7 +155,7 @@ def _can_fetch(
     except UsageError:
         return False
     pinned = Pinned(origin, tree, {}, commits.get(origin, ""))
-    looks = wire.IndexedLooks(store.index)
+    looks = IndexedLooks(store.index)
     if not source.local:
         return source.has(pinned, store.root, looks)
     return any(source.has(pinned, root.project, looks) for root in roots)

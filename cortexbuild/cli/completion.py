@@ -8,11 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from ..core.manifest import Manifest
 from ..errors import CortexError
-from .beside import MANIFEST
+from .beside import MANIFEST, read_manifest
 from .recipes import Recipes
-from .yamlfile import read_yaml
 
 SHELLS = ("bash", "zsh", "fish")
 Offer: TypeAlias = Callable[[Path], Iterable[str]]
@@ -64,21 +62,17 @@ def _quietly(offer: Offer) -> Callable[..., list[str]]:
     return ask
 
 
-def _manifest(path: Path) -> Manifest:
-    return Manifest.parse(read_yaml(path, str(path)))
-
-
 def _targets(path: Path) -> list[str]:
-    models = _manifest(path).models.items()
+    models = read_manifest(path).models.items()
     return [f"{name}:{target}" for name, model in models for target in model.targets]
 
 
 def _models(path: Path) -> Iterable[str]:
-    return _manifest(path).models
+    return read_manifest(path).models
 
 
 def _remotes(path: Path) -> list[str]:
-    return [remote.name for remote in _manifest(path).cache.remotes]
+    return [remote.name for remote in read_manifest(path).cache.remotes]
 
 
 def _recipes(path: Path) -> Iterable[str]:

@@ -11,8 +11,7 @@ from ..core.manifest import Manifest
 from ..errors import UsageError
 from ..store import disk, drafts
 from . import wire
-from .beside import write_lock
-from .yamlfile import parse_yaml
+from .beside import parse_manifest, write_lock
 
 
 def lock_draft(
@@ -21,7 +20,7 @@ def lock_draft(
     """Lock a draft, and only then write it: what cannot be locked changes nothing. Without `lock`
     it is only read, so that no mistake is written. What was `pinned` already is not asked again."""
     if not lock:
-        parsed = Manifest.parse(parse_yaml(draft, str(manifest)))
+        parsed = parse_manifest(draft, manifest)
         keep_draft(manifest, before, draft)
         return parsed, None
     project = wire.open_project(manifest, wire.open_store(), draft=draft, pinned=pinned)

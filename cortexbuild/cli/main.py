@@ -8,6 +8,7 @@ import sys
 
 from ..errors import CortexError, UsageError
 from ..redaction import redacted
+from .complaint import tell
 from .seal import quickly, seal_for
 
 TYPE_CHECKING = False  # as in cortexbuild/__init__.py
@@ -24,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
         code = quickly(words)
         return _run(words) if code is None else code
     except CortexError as error:
-        return _tell(error)
+        return tell(error)
     except KeyboardInterrupt:
         print("interrupted; finished steps are kept", file=sys.stderr)
         return INTERRUPTED
@@ -40,20 +41,13 @@ def main(argv: list[str] | None = None) -> int:
         return BUG
 
 
-def _tell(error: CortexError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    if error.hint:
-        print(f"\nhint: {error.hint}", file=sys.stderr)
-    return error.exit_code
-
-
 def _of_disk(error: OSError) -> int | None:
     """The exit code of an error that a disk made, which was told; None for any other."""
     from ..store.trouble import told
     from .home import home
 
     known = told(error, home())
-    return None if known is None else _tell(known)
+    return None if known is None else tell(known)
 
 
 def _run(words: list[str]) -> int:

@@ -20,6 +20,7 @@ from ..store.scratch import scratch
 from ..store.storelock import store_lock
 from . import wire
 from .machine import capacity
+from .runs import new_run
 
 
 def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebuilt]:
@@ -37,7 +38,7 @@ def rebuild_target(project: Project, pattern: str, emit: Emit) -> Sequence[Rebui
         executor = wire.open_executor(room, emit)
         try:
             _lend_sources(project, goal, store, second)
-            run = wire.new_run(store)
+            run = new_run(store)
             beside = replace(project, store=second)
             job_of = partial(wire.job_of, beside, run, None, frozenset(), "compare")
             found = rebuild(project, goal, second, executor, job_of, emit, room)

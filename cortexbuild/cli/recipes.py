@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..core.recipe import Recipe
-from .yamlfile import read_yaml
+from .yaml.reading import read_yaml
 
 RECIPES = "recipes"
 

@@ -17,7 +17,7 @@ from ..store import disk
 from ..store.roots import root_of
 from ..store.views import beside
 from . import home, wire
-from .beside import LAST, LOCK, MANIFEST, RUN
+from .beside import KEPT, LAST, LOCK, MANIFEST, RUN
 from .recipes import RECIPES, Recipes
 from .seal import circumstances, folder_of, look, write_whole
 
@@ -71,7 +71,7 @@ def _looks(project: Project, outcome: Outcome, began: int) -> list[str] | None:
 def _rests_on(project: Project, outcome: Outcome) -> Iterator[Path | str]:
     """Every file and folder that a sync of all targets looks at. All of them are there."""
     yield from (project.root / name for name in (MANIFEST, LOCK))
-    yield from (project.root / ".cortex" / name for name in (LAST, RUN))
+    yield from (project.root / KEPT / name for name in (LAST, RUN))
     yield from _program()
     assert isinstance(project.recipes, Recipes), "projects are opened here, with these"
     yield from project.recipes.places

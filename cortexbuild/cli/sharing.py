@@ -12,6 +12,7 @@ from threading import Lock
 from ..app.project import Project
 from ..app.share import Parcel, parcels
 from ..core.access import Mode, modes
+from ..core.address import Address
 from ..core.events import Emit, Said, StepMoved
 from ..core.manifest import Manifest
 from ..core.step import Trace
@@ -41,6 +42,12 @@ class Sharing:
         text = self.access or os.environ.get(VARIABLE, "")
         return modes(text, [address.name for address in manifest.cache.remotes])
 
+    def used(self, manifest: Manifest) -> list[Address]:
+        """The remotes that are not off; without a network, those of them that are folders."""
+        chosen = self.modes(manifest)
+        used = [address for address in manifest.cache.remotes if chosen[address.name] != "off"]
+        return [one for one in used if one.scheme == "file"] if is_offline() else used
+
 
 def keys_folder() -> Path:
     return wire.home() / "build" / "keys"
@@ -54,10 +61,7 @@ def share(
 
     What becomes known of steps is kept in the store if `keep` says so.
     """
-    chosen = sharing.modes(project.manifest)
-    addresses = [a for a in project.manifest.cache.remotes if chosen[a.name] != "off"]
-    if is_offline():
-        addresses = [address for address in addresses if address.scheme == "file"]
+    addresses = sharing.used(project.manifest)
     if not addresses:
         return project, None
     store = wire.store_of(project)
@@ -80,9 +84,7 @@ def share(
 def writers(project: Project, sharing: Sharing, warn: Callable[[str], None]) -> list[Sender]:
     """The remotes that a sync is to fill. Raises UsageError where nobody would believe it."""
     chosen = sharing.modes(project.manifest)
-    names = [name for name, mode in chosen.items() if mode == "rw"]
-    if is_offline():
-        names = [n for n in names if project.manifest.cache.remote(n).scheme == "file"]
+    names = [one.name for one in sharing.used(project.manifest) if chosen[one.name] == "rw"]
     return senders(project, sharing.key, names, warn)
 
 

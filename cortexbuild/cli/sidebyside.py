@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from ..app.sidebyside import Written
+from ..app.compare import Written
 from . import words
 
 NARROWEST = 32

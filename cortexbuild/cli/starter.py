@@ -20,7 +20,7 @@ from . import words
 from .adding import entry_of, path_from, recipe_for
 from .hardware import Hardware
 from .recipes import Recipes
-from .yamltext import entry_lines, one_line
+from .yaml.entries import entry_lines, one_line
 
 EXAMPLE = (
     "One looks like this; `cortexbuild add hf:org/name` writes it, and pins it in cortex.lock:",

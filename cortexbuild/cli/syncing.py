@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -34,6 +34,7 @@ from .dropping import drop
 from .logs import following, log_name
 from .machine import capacity
 from .prune import note_root
+from .runs import end_run, new_run
 
 SEE_ABOVE = "what was wrong with each is said above; `cortexbuild log` shows their logs"
 
@@ -80,7 +81,7 @@ def run_sync(
             write_lock(project.root, project.lock)
         note_root(project, {})
         wire.sweep_drafts(project)
-        run = wire.new_run(store)
+        run = new_run(store)
         room = capacity(project.manifest.resources, options.jobs)
         executor, course = _executor(project, scope, run, room, emit, options)
         forced = project.plan.forced(scope)
@@ -104,19 +105,24 @@ def run_sync(
             executor.close()
             logs = {labels[log.name]: str(log) for log in run.iterdir() if log.name in labels}
             keep_logs(project.root, logs)
-            wire.end_run(store, run)
-        keep_last(project.root, outcome.keys)
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        before = read_run(project.root)
-        run_now = after_run(before, changes, outcome.failed, at, project.plan.steps)
-        if not run_now.says_the_same(before):
-            keep_run(project.root, run_now)
-        note_root(project, outcome.keys)
+            end_run(store, run)
+        _write_down(project, changes, outcome)
     return outcome
 
 
 def _unseen() -> None:
     """Logs are not followed."""
+
+
+def _write_down(project: Project, changes: Sequence[StepChanged], outcome: Outcome) -> None:
+    """What became of each step, and under which key."""
+    keep_last(project.root, outcome.keys)
+    before = read_run(project.root)
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    now = after_run(before, changes, outcome.failed, at, project.plan.steps)
+    if not now.says_the_same(before):
+        keep_run(project.root, now)
+    note_root(project, outcome.keys)
 
 
 def keep_settled(project: Project, outcome: Outcome) -> None:

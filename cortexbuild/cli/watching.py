@@ -12,12 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from ..app.relock import places
-from ..core.manifest import Manifest
 from ..errors import CortexError
 from ..sources import find_source
-from .beside import LOCK, read_lock
+from .beside import KEPT, LOCK, read_lock, read_manifest
 from .recipes import Recipes
-from .yamlfile import read_yaml
 
 PERIOD = 0.5
 """Seconds from one look to the next."""
@@ -34,14 +32,14 @@ def look(manifest: Path) -> Seen:
     found = [path, root / LOCK, *Recipes(root).places]
     try:
         lock = read_lock(root)
-        origins = set(places(Manifest.parse(read_yaml(path, str(manifest)))))
+        origins = set(places(read_manifest(manifest)))
         for origin in origins | set(lock.sources if lock is not None else ()):
             source = find_source(origin)
             if source.local:
                 found += source.places(origin, root)
     except CortexError:
         pass  # the sync that follows says what is wrong
-    ours = root / ".cortex"
+    ours = root / KEPT
     seen = {place: _look_at(place) for place in found if ours not in place.parents}
     return {place: told for place, told in seen.items() if told}
 

@@ -1,12 +1,8 @@
-"""Choose the real parts. The only module that knows every other."""
+"""Choose the real parts of a project: its store, its sources, its tools, what runs its steps."""
 
 from __future__ import annotations
 
-import json
-import time
-import uuid
-from collections.abc import Callable, Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,38 +10,30 @@ from typing import Literal
 from ..app.project import Project
 from ..app.relock import NOTHING, Pins, Sources, relock
 from ..core.agenda import Ready
-from ..core.digest import Digest, Plain, Tree
 from ..core.events import Event
 from ..core.lock import Pinned
-from ..core.manifest import Manifest
 from ..core.needs import Capacity
 from ..core.planner import make_plan
 from ..core.ports import Job, Pull, Toolbox
 from ..core.step import StepId
 from ..errors import LockError
 from ..exec.local import LocalExecutor
-from ..formats.files import CARD
 from ..remotes.tiers import Tiers
 from ..runtimes import find_runtime
 from ..sources import find_source
-from ..store import disk, drafts
-from ..store.hashing import sums_of
-from ..store.index import Index
+from ..store import drafts
 from ..store.local import LocalStore
-from ..store.scratch import sweep
 from ..store.views import HomeViews
 from ..tools import find_edges, find_tool
-from ..version import VERSION
 from . import home as places
-from .beside import KEPT, LOCK, MANIFEST, read_last, read_lock
+from .beside import KEPT, LOCK, MANIFEST, parse_manifest, read_last, read_lock, read_manifest
 from .logs import log_name
+from .looks import IndexedLooks
 from .machine import children, memory
 from .recipes import Recipes
-from .yamlfile import parse_yaml, read_yaml
 
 VIEW_FOLDERS = {"mlx": "mlx_models", "gguf": "gguf_models", "safetensors": "safetensors_models"}
 """Under CORTEX_HOME, by format; INT8 and INT4 PyTorch models go where Cortex keeps its own."""
-KEPT_RUNS = 50
 
 PINS = Pins()
 
@@ -74,9 +62,11 @@ def open_project(
 
     No engine is loaded, and nothing is written.
     """
-    root, name = manifest_path.absolute().parent, str(manifest_path)
-    text = read_yaml(manifest_path, name) if draft is None else parse_yaml(draft, name)
-    manifest = Manifest.parse(text)
+    root = manifest_path.absolute().parent
+    if draft is None:
+        manifest = read_manifest(manifest_path)
+    else:
+        manifest = parse_manifest(draft, manifest_path)
     recipes = Recipes(root)
     tools = toolbox()
     known = read_lock(root)
@@ -118,39 +108,6 @@ def toolbox() -> Toolbox:
     return Toolbox(find_tool, find_edges)
 
 
-class IndexedLooks:
-    """Looks at files by way of the index: what did not change is not read again."""
-
-    def __init__(self, index: Index) -> None:
-        self._index = index
-
-    def sum_of(self, path: Path) -> tuple[Digest, int]:
-        stat = path.stat()
-        name = str(path.resolve())
-        seen = f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
-        known = self._index.file(name, seen)
-        if known is None:
-            sums = sums_of(path)
-            known = sums.sha256, sums.size
-            changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-            self._index.keep_file(name, seen, changed, *known)
-        return known
-
-    def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
-        card = place / CARD
-        # No file of the model, and so not in its tree; but it is where a licence stands.
-        said = self.sum_of(card)[0] if card.is_file() else ""
-        name = f"facts/{VERSION}/{tree.digest}/{said}"
-        known = self._index.note(name)
-        if known is None:
-            from ..formats.detection import detect
-
-            known = json.dumps({**detect(place).to_plain(), "name": ""})
-            self._index.keep_note(name, known)
-        facts: Mapping[str, Plain] = json.loads(known)
-        return facts
-
-
 def open_executor(room: Capacity, tell: Callable[[Event], None]) -> LocalExecutor:
     return LocalExecutor(room.jobs + room.net, children(room), tell)
 
@@ -163,24 +120,6 @@ def sweep_drafts(project: Project) -> None:
     for name in (LOCK, MANIFEST):  # what else lies there is a person's
         drafts.sweep_drafts(project.root, name)
     views_of(project).sweep()
-
-
-def new_run(store: LocalStore) -> Path:
-    """A folder for the logs of this run; old ones go, and so does what killed runs left."""
-    sweep(store.root)
-    runs = sorted((store.root / "runs").iterdir())
-    for old in runs[: max(0, len(runs) - KEPT_RUNS + 1)]:
-        disk.remove(old)  # as other commands may do at the same time
-    folder = store.root / "runs" / f"{time.strftime('%Y%m%d-%H%M%S')}-{uuid.uuid4().hex[:6]}"
-    disk.make_passing_folder(folder)
-    return folder
-
-
-def end_run(store: LocalStore, run: Path) -> None:
-    """Sweep what killed children left; a run in which nothing ran leaves no folder."""
-    sweep(store.root)
-    with suppress(OSError):  # it is not empty, or others had fifty runs meanwhile
-        disk.remove_empty(run)
 
 
 def store_of(project: Project) -> LocalStore:

@@ -33,11 +33,17 @@ def check_licences(manifest: Manifest, lock: Lock) -> None:
                     )
 
 
+def licence_of(lock: Lock, origin: str) -> str:
+    """What one source declares."""
+    pinned = lock.sources.get(origin)
+    return str((pinned.facts.get("licence") if pinned else None) or UNKNOWN)
+
+
 def licences_of(lock: Lock, model: Model) -> Iterator[tuple[str, str, str]]:
     """All that a model stands under: the source, its licence, and how it comes to that one."""
     for origin, base in _made_from(lock, model):
-        licence = str(lock.sources[base or origin].facts.get("licence") or UNKNOWN)
-        yield origin, licence, f" by {base}, from which it is made" if base else ""
+        how = f" by {base}, from which it is made" if base else ""
+        yield origin, licence_of(lock, base or origin), how
 
 
 def made_from(lock: Lock, model: Model) -> list[str]:
@@ -49,7 +55,7 @@ def _made_from(lock: Lock, model: Model) -> Iterator[tuple[str, str]]:
     """A model's source and its adapters; and each with the source that it says it was made from,
     where the lock has that one too."""
     bases = {origin.partition(":")[2].partition("@")[0]: origin for origin in lock.sources}
-    for origin in (model.source, *(adapter.source for adapter in model.adapters)):
+    for origin in model.origins():
         yield origin, ""
         base = bases.get(str(lock.sources[origin].facts.get("base_model") or ""))
         if base is not None and base != origin:

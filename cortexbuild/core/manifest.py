@@ -177,6 +177,10 @@ class Model(Entry):
         Field(min_length=1, description="names of recipes, or name: {recipe: …, set: …}"),
     ]
 
+    def origins(self) -> tuple[str, ...]:
+        """Its source, and those of its adapters."""
+        return (self.source, *(adapter.source for adapter in self.adapters))
+
 
 class Manifest(Document):
     """cortex.yaml: the models a team wants, and what each should be built into."""

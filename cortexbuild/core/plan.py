@@ -141,6 +141,15 @@ class Plan:
             chosen |= found
         return tuple(name for name in self.goals if name in chosen)
 
+    def select_one(self, pattern: str) -> str:
+        """The target that a pattern names. Raises UsageError where it names several."""
+        names = self.select([pattern])
+        if len(names) > 1:
+            raise UsageError(
+                f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
+            )
+        return names[0]
+
     def _named(self, pattern: str) -> set[str]:
         return {name for name in self.goals if fnmatchcase(name, _full(pattern))}
 

@@ -6,7 +6,7 @@ Each module lists one NEIGHBOUR; `find_neighbour` knows them all.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.digest import File
@@ -55,7 +55,6 @@ class Neighbour:
     root: Callable[[], Path]
     name: Callable[[str], str]
     give: Callable[[LocalStore, Package, Path, str, How], Given]
-    formats: tuple[str, ...] = field(default=("*",))
 
 
 def find_neighbour(to: str) -> Neighbour:

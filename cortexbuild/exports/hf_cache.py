@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections import Counter
 from pathlib import Path
 
 from ..core.digest import Digest, File, Tree
-from ..errors import StoreError, UsageError
+from ..errors import StoreError
 from ..store import disk
 from ..store.local import LocalStore
 from . import Given, How, Neighbour, Package
+from .names import default_name, split_name
 from .placing import appearing, give_file, give_text, sweep
-
-ORGANISATION = "local"
-"""Whose a model is when nobody says: not the Hub's."""
-_PART = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,94}[A-Za-z0-9_])?")
 
 
 def root() -> Path:
@@ -30,22 +26,6 @@ def root() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     home = os.environ.get("HF_HOME") or f"{cache}/huggingface"
     return Path(home).expanduser() / "hub"
-
-
-def default_name(target: str) -> str:
-    return f"{ORGANISATION}/{target.replace(':', '-')}"
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """`org/name`, of what the Hub would accept."""
-    org, slash, model = name.partition("/")
-    parts = (org, model)
-    if not slash or any(not _PART.fullmatch(p) or "--" in p or ".." in p for p in parts):
-        raise UsageError(
-            f"`{name}` is not a name such as `org/model`",
-            hint="choose another with `--name`: letters, digits, and single `-`, `_` and `.`",
-        )
-    return org, model
 
 
 def give(store: LocalStore, package: Package, root: Path, name: str, how: How) -> Given:

@@ -11,7 +11,7 @@ from ..sources.hf.origin import Origin
 from ..sources.hf.refusals import errors_of
 from ..store.local import LocalStore
 from . import Package
-from .hf_cache import split_name
+from .names import split_name
 
 
 @dataclass(frozen=True, slots=True)

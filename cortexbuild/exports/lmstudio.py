@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import UsageError
 from ..store.local import LocalStore
 from . import Given, How, Neighbour, Package
-from .hf_cache import default_name, split_name
+from .names import default_name, split_name
 from .placing import give_folder
 
 

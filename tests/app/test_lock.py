@@ -127,9 +127,10 @@ def test_frozen_looks_at_nothing_but_the_lock(space):
 
 
 def test_check_tells_by_its_exit_code_and_changes_nothing(space):
-    space.run("lock", "--check", code=3)
+    found = json.loads(space.run("lock", "--check", "--json", code=3).stdout)
+    assert {change["sign"] for change in found["changes"]} == {"+"}
     space.run("lock")
-    space.run("lock", "--check")
+    assert json.loads(space.run("lock", "--check", "--json").stdout)["changes"] == []
     assert "not up to date: m/fetch" in space.run("sync", "--check", code=3).stderr
     assert not (space.home / "quantized_models").exists()
     space.sync()

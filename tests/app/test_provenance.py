@@ -93,6 +93,13 @@ def test_diff_of_locks_says_which_files_moved(space):
     assert "~ path:weights" in said and "~ config.json  23 -> 28 bytes" in said
 
 
+def test_diff_of_files_that_are_no_locks_says_so(space):
+    space.manifest(t={})
+    for name in ("one", "other"):
+        space.write(name, b"\xff\xfe")
+    assert "one cannot be read: 'utf-8' codec" in space.run("diff", "one", "other", code=2).stderr
+
+
 def test_status_is_one_screen(space):
     said = space.run("status").stdout
     assert "cortex.lock  is not there yet" in said and "not built  m:t" in said

@@ -253,7 +253,14 @@ def test_generate_checks_its_settings_before_it_loads(space):
     space.run("sync")
     said = space.run("generate", "m:t", "x", "--top-p", "1.5", code=2).stderr
     assert "--top-p must be between" in said
+    said = space.run("generate", "m:t", "x", "--max-tokens", "0", code=2).stderr
+    assert "--max-tokens must be between 1 and 1,048,576, not 0" in said
     assert "nothing here runs text models" in space.run("generate", "m:t", "x", code=1).stderr
+
+
+def test_a_prompt_that_is_no_text_is_refused(space):
+    said = space.run("generate", "m:t", "\udcff", code=2).stderr
+    assert "the prompt is not a text" in said
 
 
 def test_the_published_schema_is_that_of_the_code(request):

@@ -285,5 +285,9 @@ def test_what_cannot_be_pinned_is_left_and_the_rest_is_carried(mac):
     assert "gone.gguf does not exist" in done.stdout and "carried over" not in done.stdout
 
 
+def test_a_file_that_is_not_there_is_no_manifest_to_begin(space):
+    assert "init" not in space.run("import", "gone", code=2).stderr
+
+
 def test_every_kind_can_be_named():
     assert set(KINDS) == {"modelfile", "model.yaml", "compose", "kitfile", "cortex"}

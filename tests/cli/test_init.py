@@ -12,7 +12,7 @@ from workspace import tiny_safetensors
 
 from cortexbuild.cli.commands import starting
 from cortexbuild.cli.hardware import Hardware
-from cortexbuild.cli.yamlfile import read_yaml
+from cortexbuild.cli.yaml.reading import read_yaml
 from cortexbuild.core.manifest import Manifest
 from cortexbuild.sources._found import found_models, hub_cache, ollama_homes
 from cortexbuild.sources._found.ollama import find_ollama

@@ -17,9 +17,9 @@ import pytest
 from workspace import CLI
 
 from cortexbuild.cli import words
-from cortexbuild.cli.live import cells_of, frame
-from cortexbuild.cli.rate import Rate
-from cortexbuild.cli.render import is_lively, line_of
+from cortexbuild.cli.screen import is_lively, line_of
+from cortexbuild.cli.screen.live import cells_of, frame
+from cortexbuild.cli.screen.rate import Rate
 from cortexbuild.core.events import Said, StepChanged, StepMoved
 from cortexbuild.core.step import StepId
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import closing
 
-from cortexbuild.cli.wire import KEPT_RUNS, end_run, new_run
+from cortexbuild.cli.runs import KEPT_RUNS, end_run, new_run
 from cortexbuild.store.local import LocalStore
 
 

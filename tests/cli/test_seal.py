@@ -77,8 +77,9 @@ def test_a_sealed_sync_imports_next_to_nothing(sealed):
     assert "cortexbuild.cli.seal" in loaded
     assert not loaded & LIGHT
     assert {name for name in loaded if name.startswith("cortexbuild")} == {
-        "cortexbuild", "cortexbuild.cli", "cortexbuild.cli.home", "cortexbuild.cli.main",
-        "cortexbuild.cli.seal", "cortexbuild.errors", "cortexbuild.redaction", "cortexbuild.version",
+        "cortexbuild", "cortexbuild.cli", "cortexbuild.cli.complaint", "cortexbuild.cli.home",
+        "cortexbuild.cli.main", "cortexbuild.cli.seal", "cortexbuild.errors", "cortexbuild.redaction",
+        "cortexbuild.version",
     }  # fmt: skip
     assert "1 target: nothing to do, 5 fresh steps" in done.stderr
 

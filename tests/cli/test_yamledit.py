@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cortexbuild.cli.yamledit import add_entry, add_item, remove
-from cortexbuild.cli.yamlfile import parse_yaml
+from cortexbuild.cli.yaml.editing import add_entry, add_item, remove
+from cortexbuild.cli.yaml.reading import parse_yaml
 from cortexbuild.errors import UsageError
 
 CHAT = {"source": "hf:acme/chat@main", "targets": ["mlx-4bit"]}

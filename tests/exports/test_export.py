@@ -14,7 +14,7 @@ import yaml
 from cortexbuild.core.digest import Digest, File
 from cortexbuild.errors import StoreError, UsageError
 from cortexbuild.exports import How, Package, lmstudio
-from cortexbuild.exports.hf_cache import split_name
+from cortexbuild.exports.names import split_name
 from cortexbuild.exports.placing import _swap
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.looking import stat_of

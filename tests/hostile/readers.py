@@ -19,7 +19,7 @@ from typing import Any
 
 from remotes.results import TRUSTED
 
-from cortexbuild.cli.yamlfile import parse_yaml
+from cortexbuild.cli.yaml.reading import parse_yaml
 from cortexbuild.core.digest import canonical
 from cortexbuild.core.lockfile import lock_from_text, lock_to_text
 from cortexbuild.core.manifest import Manifest

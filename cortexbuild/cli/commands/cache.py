@@ -10,7 +10,6 @@ from contextlib import ExitStack, closing
 from datetime import timedelta
 from functools import partial
 
-from ...core.amount import in_bytes
 from ...core.digest import Digest
 from ...core.eviction import Rank, sizes_by_rank
 from ...errors import StoreError
@@ -20,7 +19,7 @@ from ..artifacts import plain_artifact, plain_collection, print_collection, row_
 from ..collecting import Look, carry_out, collect, look
 from . import remotecache
 from .checking import verify_store
-from .command import Command, add_json, add_waiting, open_store, print_json, print_rows
+from .command import Command, a_size, add_json, add_waiting, open_store, print_json, print_rows
 
 NOTHING: frozenset[Digest] = frozenset()
 
@@ -93,7 +92,7 @@ def _by_project(found: Look) -> tuple[Mapping[str, int], int]:
 
 def _gc_arguments(parser: argparse.ArgumentParser) -> None:
     until = parser.add_mutually_exclusive_group(required=True)
-    until.add_argument("--keep", type=_size, metavar="SIZE", help="go down to this: 200GB, 200GiB")
+    until.add_argument("--keep", type=a_size, metavar="SIZE", help="go down to this: 200GB, 200GiB")
     until.add_argument(
         "--older-than", type=_age, metavar="AGE", help="what was not used for so long: 30d, 12h, 4w"
     )
@@ -104,13 +103,6 @@ def _gc_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-n", "--dry-run", action="store_true", help="say what would go")
     add_waiting(parser)
     _arguments(parser)
-
-
-def _size(text: str) -> int:
-    try:
-        return int(in_bytes(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError("a size is written like `200GB` or `200GiB`") from error
 
 
 def _age(text: str) -> timedelta:

@@ -16,8 +16,8 @@ from ...store.local import LocalStore
 from ...store.storelock import store_lock
 from .. import words
 from ..rebuilding import rebuild_target
-from ..render import screen
-from .command import Command, add_json, open_project, open_store, print_json
+from ..screen import screen
+from .command import Command, add_json, add_target, open_project, open_store, print_json
 
 
 def _verify_arguments(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def _rebuild(args: argparse.Namespace) -> int:
 
 
 def _provenance_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     parser.add_argument("--json", action="store_true", help="it is JSON in any case")
 
 

@@ -9,7 +9,6 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from ...core.amount import in_bytes
 from ...core.manifest import Resources
 from ...exec.cluster.beacon import beacon
 from ...exec.cluster.certificates import certificates
@@ -20,22 +19,16 @@ from ...store.storelock import store_lock
 from .. import wire, words
 from ..cluster import add_certificates, add_place, check_dask, place_of
 from ..machine import capacity, children
-from .command import Command, a_count, add_json, print_json, print_rows
+from ..runs import end_run, new_run
+from .command import Command, a_count, a_size, add_json, print_json, print_rows
 
 
 def _worker_arguments(parser: argparse.ArgumentParser) -> None:
     add_place(parser, required=True)
     parser.add_argument("--name", default="", help="what messages call it; made from the host's")
-    parser.add_argument("--memory", type=_amount, metavar="N", help="for steps, such as 64GiB")
+    parser.add_argument("--memory", type=a_size, metavar="N", help="for steps, such as 64GiB")
     parser.add_argument("-j", "--jobs", type=a_count, metavar="N", help="steps at once")
     add_json(parser)
-
-
-def _amount(text: str) -> int:
-    try:
-        return int(in_bytes(text))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _worker(args: argparse.Namespace) -> int:
@@ -46,7 +39,7 @@ def _worker(args: argparse.Namespace) -> int:
     from ...exec.cluster.site import Site
 
     store = wire.open_store()
-    run = wire.new_run(store)
+    run = new_run(store)
     room = capacity(Resources(memory=args.memory, jobs=args.jobs))
     name = args.name or f"{socket.gethostname()}-{os.getpid()}"
     hold = partial(store_lock, store.root, "worker", partial(print, file=sys.stderr))
@@ -57,7 +50,7 @@ def _worker(args: argparse.Namespace) -> int:
             ready = partial(_say_ready, args.json, "  ".join(_row(offer)))
             serve_worker(place, offer, site, ready)
     finally:
-        wire.end_run(store, run)
+        end_run(store, run)
     return 0
 
 

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...app.explain import Reason
+from ...app.generate import Built
 from ...app.project import Project
 from ...app.relock import Pins
-from ...core.manifest import Manifest
+from ...core.amount import in_bytes
 from ...core.plan import Scope
 from ...core.step import Kind
-from ...store.local import LocalStore
 from .. import wire
-from ..jsontext import print_json
+from ..beside import read_manifest
+from ..jsontext import print_json as print_json
 from ..sharing import Sharing
-from ..yamlfile import read_yaml
-
-__all__ = [
-    "Command", "a_count", "add_json", "add_key", "add_pins", "add_progress", "add_scope",
-    "add_sharing", "add_targets", "add_waiting", "open_project", "open_store", "plain_reason",
-    "print_json", "print_rows", "scope_of", "sharing_of", "trusted_by",
-]  # fmt: skip
-
+from ..wire import open_store as open_store
 
 ADD_ONE = "`cortexbuild add hf:org/name` adds one"
 
@@ -41,6 +34,12 @@ class Command:
     parts: tuple[Command, ...] = ()
 
 
+def root_of(args: argparse.Namespace) -> Path:
+    """The folder of the manifest, which is that of the project."""
+    root: Path = args.manifest.absolute().parent
+    return root
+
+
 def open_project(args: argparse.Namespace) -> Project:
     frozen, locked = getattr(args, "frozen", False), getattr(args, "locked", False)
     pins = Pins(frozen=frozen, may_ask=not locked)
@@ -54,23 +53,13 @@ def trusted_by(manifest: Path) -> tuple[str, ...]:
     """The public keys that a manifest lists, if there is one: keys are for all projects."""
     if not manifest.exists():
         return ()
-    return Manifest.parse(read_yaml(manifest, str(manifest))).trust
+    return read_manifest(manifest).trust
 
 
-def open_store() -> LocalStore:
-    return wire.open_store()
-
-
-def plain_reason(reason: Reason) -> Mapping[str, object]:
-    """A reason as `plan --json` and `why --json` have it."""
-    return {
-        "code": reason.code,
-        "text": reason.text,
-        "where": reason.where or None,
-        "input": reason.input or None,
-        "upstream": reason.upstream or None,
-        "certain": reason.certain,
-    }
+def warn_if_stale(built: Built) -> None:
+    if built.stale:
+        said = f"{built.target} is not up to date; `cortexbuild sync` makes it so"
+        print(f"warning: {said}", file=sys.stderr)
 
 
 def print_rows(rows: Sequence[Sequence[str]]) -> None:
@@ -88,6 +77,14 @@ def a_count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError("a whole number from 1")
     return int(text)
+
+
+def a_size(text: str) -> int:
+    """What an option says that is in bytes."""
+    try:
+        return int(in_bytes(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("a size is written like `200GB` or `200GiB`") from error
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -109,6 +106,10 @@ def add_progress(parser: argparse.ArgumentParser) -> None:
         "--progress", choices=("auto", "tty", "plain", "json", "none"), default="auto",
         help="how to show it; json is one event a line on stderr",
     )  # fmt: skip
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", help="`model:target`")
 
 
 def add_targets(parser: argparse.ArgumentParser) -> None:

@@ -8,18 +8,16 @@ from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 
-from ...app.compare import Comparison, Side, compare
+from ...app.diff import Diff, Side, diff
 from ...app.explain import outlook
-from ...app.generate import look
+from ...app.generate import look, state_of
 from ...app.project import Project
 from ...app.rebuild import differing
 from ...app.relock import NOTHING
 from ...core.lockchanges import changes
-from ...core.lockfile import lock_from_text
 from ...core.plan import Scope
-from ...errors import UsageError
 from .. import words
-from ..beside import LOCK
+from ..beside import LOCK, read_lock_file
 from .command import Command, add_json, open_project, print_json, print_rows
 from .lock import print_changes
 
@@ -34,7 +32,7 @@ def _diff(args: argparse.Namespace) -> int:
     if Path(args.one).is_file() and Path(args.other).is_file():
         return _diff_locks(args)
     project = open_project(args)
-    found = compare(project, _one(project, args.one), _one(project, args.other))
+    found = diff(project, *map(project.plan.select_one, (args.one, args.other)))
     bits = [_bits(project, side) for side in (found.one, found.other)]
     if args.json:
         _print_json(found, bits)
@@ -43,17 +41,8 @@ def _diff(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one(project: Project, pattern: str) -> str:
-    names = project.plan.select([pattern])
-    if len(names) != 1:
-        raise UsageError(
-            f"`{pattern}` names {len(names)} targets", hint=f"name one: {', '.join(names)}"
-        )
-    return names[0]
-
-
 def _diff_locks(args: argparse.Namespace) -> int:
-    locks = [lock_from_text(Path(path).read_text(), path) for path in (args.one, args.other)]
+    locks = [read_lock_file(Path(path), path) for path in (args.one, args.other)]
     found = changes(*locks)
     if args.json:
         print_json("lock/1", {"changes": [asdict(change) for change in found]})
@@ -69,7 +58,7 @@ def _bits(project: Project, side: Side) -> dict[str, str]:
     return dict(stored(project.views.path(side.target, goal.format)))
 
 
-def _print(found: Comparison, bits: list[dict[str, str]]) -> None:
+def _print(found: Diff, bits: list[dict[str, str]]) -> None:
     one, other = found.one, found.other
     sizes = f"{words.size(one.tree.size)} -> {words.size(other.tree.size)}"
     print(f"{one.target} -> {other.target}  {sizes}")
@@ -90,7 +79,7 @@ def _print(found: Comparison, bits: list[dict[str, str]]) -> None:
             print(f"  {words.count(count, 'weight')}: {was} -> {now}")
 
 
-def _print_json(found: Comparison, bits: list[dict[str, str]]) -> None:
+def _print_json(found: Diff, bits: list[dict[str, str]]) -> None:
     sides = [
         {
             "target": side.target,
@@ -115,10 +104,7 @@ def _status(args: argparse.Namespace) -> int:
     stale = changes(project.locked or NOTHING, project.lock)
     steps = outlook(project, Scope(targets))
     counts = Counter[str](step.state for step in steps)
-    states = {}
-    for target in targets:
-        built = look(project, target)
-        states[target] = "not built" if built is None else "stale" if built.stale else "ok"
+    states = {target: state_of(look(project, target)) for target in targets}
     disk = shutil.disk_usage(project.store.root)
     if args.json:
         lock = {"state": "missing" if project.locked is None else "stale" if stale else "current"}

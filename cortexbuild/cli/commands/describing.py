@@ -13,7 +13,7 @@ from ...core.manifest import Manifest
 from ...errors import UsageError
 from ..completion import SHELLS, shell_code
 from ..recipes import Recipes
-from .command import Command, add_json, print_json, print_rows
+from .command import Command, add_json, print_json, print_rows, root_of
 
 CHOSEN = (
     ("auto", "the MLX recipe that fits the model's size (policy: in cortex.yaml)"),
@@ -23,7 +23,7 @@ CHOSEN = (
 
 
 def _recipes(args: argparse.Namespace) -> int:
-    known = Recipes(args.manifest.absolute().parent)
+    known = Recipes(root_of(args))
     rows = [(name, recipe.summary) for name, recipe in known.items()]
     rows += CHOSEN
     if args.json:

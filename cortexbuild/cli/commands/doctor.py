@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from ...core.manifest import Manifest
 from ...errors import CortexError
 from ...sources import is_offline
 from .. import words
-from ..beside import read_lock
+from ..beside import read_lock, read_manifest
 from ..doctor.checks import examine
 from ..doctor.finding import Finding, Ground, error, ok
 from ..home import home, store
-from ..yamlfile import read_yaml
-from .command import Command, add_json, add_sharing, print_json, sharing_of
+from .command import Command, add_json, add_sharing, print_json, root_of, sharing_of
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "ERROR  "}
 
@@ -55,12 +53,12 @@ def _print(told: Sequence[tuple[str, Finding]], *, quiet: bool) -> None:
 
 def _ground(args: argparse.Namespace) -> tuple[Ground, Finding]:
     """What is to be looked at, and whether what the project says of itself can be read."""
-    root = args.manifest.absolute().parent
+    root = root_of(args)
     ground = Ground(Path(home()), Path(store()), root, dict(os.environ), is_offline())
     if not args.manifest.exists():
         return ground, ok(f"no {args.manifest} here, so only the machine is looked at")
     try:
-        manifest = Manifest.parse(read_yaml(args.manifest, str(args.manifest)))
+        manifest = read_manifest(args.manifest)
         modes = sharing_of(args).modes(manifest)
         ground = replace(ground, manifest=manifest, modes=modes)
         return replace(ground, lock=read_lock(root)), ok(f"{args.manifest} and its lock are read")

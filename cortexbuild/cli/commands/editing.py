@@ -9,6 +9,7 @@ import sys
 from ...app.explain import foresee, outlook
 from ...app.project import Project
 from ...app.relock import pin_now
+from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import name_of
 from ...core.plan import Scope
@@ -16,12 +17,13 @@ from ...errors import UsageError
 from ...sources import source_schemes
 from .. import hardware, wire, words
 from ..adding import entry_of, origin_of, recipe_for
+from ..beside import parse_manifest
 from ..drafts import lock_draft
 from ..machine import capacity
 from ..recipes import Recipes
-from ..yamledit import add_entry, add_item, remove
-from ..yamlfile import parse_yaml, read_bytes
-from .command import ADD_ONE, Command, add_json, open_store, print_json
+from ..yaml.editing import add_entry, add_item, remove
+from ..yaml.reading import read_bytes
+from .command import ADD_ONE, Command, add_json, open_store, print_json, root_of
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +52,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add(args: argparse.Namespace) -> int:
     before = read_bytes(args.manifest, str(args.manifest))
-    manifest = Manifest.parse(parse_yaml(before, str(args.manifest)))
+    manifest = parse_manifest(before, args.manifest)
     model, colon, recipe = args.source.partition(":")
     if colon and model in manifest.models:
         if args.name or args.revision or args.target or args.allow_code:
@@ -62,7 +64,7 @@ def _add(args: argparse.Namespace) -> int:
         return _add_target(args, before, manifest, model, recipe)
     if colon and "/" not in recipe and model not in source_schemes():
         raise UsageError(f"no model `{model}`, and no source of that name", hint=_models(manifest))
-    root = args.manifest.absolute().parent
+    root = root_of(args)
     origin = origin_of(args.source, root, args.revision)
     name = args.name or name_of(origin, manifest.models)
     if name in manifest.models:
@@ -101,12 +103,12 @@ def _add_target(
 
 
 def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Project | None) -> int:
-    model = manifest.models[name]
-    found: dict[str, object] = {
-        "model": name, "source": model.source, "targets": [f"{name}:{t}" for t in model.targets]
-    }  # fmt: skip
+    source = manifest.models[name].source
+    targets = [f"{name}:{target}" for target in manifest.models[name].targets]
+    found: dict[str, object] = {"model": name, "source": source, "targets": targets}
+    pin_words = sync_words = ""
     if project is not None:
-        pin = project.lock.sources[model.source]
+        pin = project.lock.sources[source]
         steps = outlook(project, Scope(project.plan.select([name])))
         coming = foresee(project, steps, capacity(manifest.resources), keep=True)
         found |= {
@@ -114,29 +116,28 @@ def _say(args: argparse.Namespace, name: str, manifest: Manifest, project: Proje
             "parameters": pin.facts.get("parameters"), "licence": pin.facts.get("licence"),
             "format": pin.facts.get("format"), "writes": coming.written,
         }  # fmt: skip
+        free = shutil.disk_usage(project.store.root).free
+        pin_words = _pin_words(pin)
+        sync_words = f"writes about {words.size(coming.written)} ({words.size(free)} free)"
     if args.json:
         print_json("add/1", found)
         return 0
-    print(f"{name}  {model.source}{_pin_words(found)}")
-    for target in model.targets:
-        print(f"  {name}:{target}")
-    if project is not None:
-        free = shutil.disk_usage(project.root).free
-        told = f"`cortexbuild sync` writes about {words.size(int(str(found['writes'])))}"
-        print(f"{told} ({words.size(free)} free)", file=sys.stderr)
+    print(f"{name}  {source}{pin_words}")
+    for target in targets:
+        print(f"  {target}")
+    if sync_words:
+        print(f"`cortexbuild sync` {sync_words}", file=sys.stderr)
     return 0
 
 
-def _pin_words(found: dict[str, object]) -> str:
-    if "bytes" not in found:
-        return ""
-    commit = f" at {str(found['commit'])[:12]}" if found["commit"] else ""
-    parameters = found["parameters"]
+def _pin_words(pin: Pinned) -> str:
+    commit = f" at {pin.commit[:12]}" if pin.commit else ""
+    parameters = pin.facts.get("parameters")
     told = [
-        words.count(int(str(found["files"])), "file"),
-        words.size(int(str(found["bytes"]))),
-        *([f"{int(str(parameters)) / 1e6:,.0f} M parameters"] if parameters else []),
-        f"licence: {found['licence'] or 'unknown'}",
+        words.count(len(pin.tree.files), "file"),
+        words.size(pin.tree.size),
+        *([f"{parameters / 1e6:,.0f} M parameters"] if isinstance(parameters, int) else []),
+        f"licence: {pin.facts.get('licence') or 'unknown'}",
     ]
     return f"{commit}\n  {', '.join(told)}"
 
@@ -150,7 +151,7 @@ def _remove_arguments(parser: argparse.ArgumentParser) -> None:
 def _remove(args: argparse.Namespace) -> int:
     name = str(args.manifest)
     before = read_bytes(args.manifest, name)
-    manifest = Manifest.parse(parse_yaml(before, name))
+    manifest = parse_manifest(before, args.manifest)
     model, colon, target = args.what.partition(":")
     if model not in manifest.models or (colon and target not in manifest.models[model].targets):
         raise UsageError(f"{name} has no `{args.what}`", hint=_models(manifest))

@@ -15,11 +15,11 @@ from ...exports import Given, How, Neighbour, Package, find_neighbour
 from ...formats.files import notice_files
 from ...sources import is_offline
 from .. import wire, words
-from .command import Command, add_json, open_project, print_json, print_rows
+from .command import Command, add_json, add_target, open_project, print_json, print_rows
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     parser.add_argument(
         "--to", required=True, metavar="WHERE",
         help="ollama, lmstudio, hf-cache, or a folder (`./out`) as the Hub would have it",
@@ -85,7 +85,7 @@ def _package(project: Project, found: Ready) -> Package:
 
 
 def _push_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     parser.add_argument("repo", metavar="REPO", help="`org/name`; it is made if there is none")
     parser.add_argument("--private", action="store_true", help="if it is made, for you alone")
     parser.add_argument("--revision", default="main", metavar="BRANCH", help="(default: main)")

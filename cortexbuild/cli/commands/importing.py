@@ -13,18 +13,19 @@ from ...app.relock import pin_now
 from ...core.lock import Pinned
 from ...core.manifest import Manifest
 from ...core.naming import unlike
-from ...errors import CortexError
+from ...errors import CortexError, UsageError
 from ...sources._found import Found, ollama_homes
 from ...sources._found.ollama import find_ollama
 from .. import hardware, wire
 from ..adding import entry_of, recipe_for
+from ..beside import parse_manifest
 from ..drafts import lock_draft
 from ..imports import KINDS, Carried, Desk, Entry, Left, read_foreign
 from ..recipes import Recipes
 from ..starter import starter
-from ..yamledit import add_entry
-from ..yamlfile import parse_yaml, read_bytes
-from .command import Command, add_json, open_store, print_json, print_rows
+from ..yaml.editing import add_entry
+from ..yaml.reading import read_bytes
+from .command import Command, add_json, open_store, print_json, print_rows, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,21 +42,24 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
-    root = args.manifest.absolute().parent
+    if not args.file.exists():
+        raise UsageError(f"{args.file} does not exist", hint="a path counts from where you are")
+    root = root_of(args)
     desk = Desk(str(args.file), args.file.absolute().parent, root, _find)
     carried = read_foreign(read_bytes(args.file, str(args.file)), desk, args.kind)
     here = hardware.look()
+    usual = hardware.usual_recipes(here)
     before = None
-    draft = starter(here, hardware.usual_recipes(here)[0], [], active=True).encode()
+    draft = starter(here, usual[0], [], active=True).encode()
     if args.manifest.exists():
         before = draft = read_bytes(args.manifest, str(args.manifest))
-    manifest = Manifest.parse(parse_yaml(draft, str(args.manifest)))
+    manifest = parse_manifest(draft, args.manifest)
     carried = _named(carried, manifest)
     pinned: list[Pinned] = []
     if not (args.dry_run or args.no_lock):
-        carried, pinned = _pinned(carried, root, hardware.usual_recipes(here))
+        carried, pinned = _pinned(carried, root, usual)
     for entry in carried.entries:
-        draft = _with(draft, args, entry, hardware.usual_recipes(here)[0])
+        draft = _with(draft, args, entry, usual[0])
     if carried.policy:
         draft = add_entry(draft, str(args.manifest), (), ("policy", dict(carried.policy)))
     if not args.dry_run and (carried.entries or carried.policy):

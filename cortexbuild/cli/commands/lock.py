@@ -46,18 +46,17 @@ def _lock(args: argparse.Namespace) -> int:
     upgrade = ("*",) if args.upgrade == [] else tuple(args.upgrade or ())
     pins = Pins(may_ask=not args.check, upgrade=upgrade, upgrade_tools=args.upgrade_tools)
     project = wire.open_project(args.manifest, open_store(), pins)
-    if args.check:
-        check_lock(project)
-        print(f"{LOCK} is up to date", file=sys.stderr)
-        return 0
     lock = project.lock
     if args.record_outputs:
         lock = replace(lock, outputs=record_outputs(project))
     found = changes(project.locked or NOTHING, lock)
-    write_lock(project.root, lock)
+    if not args.check:
+        write_lock(project.root, lock)
     if args.json:
         print_json("lock/1", {"changes": [asdict(change) for change in found]})
-    else:
+    if args.check:
+        check_lock(project)
+    if not args.json:
         print_changes(found)
         if not found:
             print(f"{LOCK} is up to date", file=sys.stderr)

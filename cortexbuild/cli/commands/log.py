@@ -11,7 +11,7 @@ from ...core.document import did_you_mean
 from ...errors import ToolError, UsageError
 from ..beside import read_logs
 from ..logs import lines_of
-from .command import Command, add_json, print_json
+from .command import Command, add_json, print_json, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    kept = read_logs(args.manifest.absolute().parent)
+    kept = read_logs(root_of(args))
     known = {label: Path(path) for label, path in kept.items() if Path(path).is_file()}
     if not known:
         raise ToolError(

@@ -8,28 +8,30 @@ import sys
 from pathlib import Path
 
 from ...app.explain import Outlook, outlook
-from ...app.generate import find_built, look
+from ...app.generate import find_built, look, state_of
 from ...app.project import Project
 from ...core.plan import Scope
 from ...errors import UsageError
 from ...redaction import without_logins
 from ...sources import find_source
 from .. import words
-from ..wire import IndexedLooks
+from ..looks import IndexedLooks
+from ..planned import plain_reason
 from .command import (
     Command,
+    a_count,
     add_json,
+    add_target,
     add_targets,
     open_project,
     open_store,
-    plain_reason,
     print_json,
     print_rows,
 )
 
 
 def _one_target(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     add_json(parser)
 
 
@@ -81,7 +83,7 @@ def _list(args: argparse.Namespace) -> int:
     for target in project.plan.select(args.targets):
         built = look(project, target)
         goal = project.plan.goals[target]
-        state = "not built" if built is None else "stale" if built.stale else "ok"
+        state = state_of(built)
         path = project.views.path(target, goal.format)
         size = built.tree.size if built else None
         rows.append((target, state, words.size(size) if size else "-", str(path)))
@@ -107,7 +109,7 @@ def _info_arguments(parser: argparse.ArgumentParser) -> None:
         "what", metavar="TARGET|PATH", help="a target, a folder, a file or a source"
     )
     parser.add_argument(
-        "--context", type=int, metavar="TOKENS", help="for how long a text to count the memory"
+        "--context", type=a_count, metavar="TOKENS", help="for how long a text to count the memory"
     )
     add_json(parser)
 

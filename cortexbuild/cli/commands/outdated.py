@@ -10,14 +10,12 @@ from ...app.outdated import EVALUATION, Standing, newer_tools, standings
 from ...app.relock import NOTHING
 from ...core.lock import Lock
 from ...core.lockchanges import changes
-from ...core.manifest import Manifest
 from ...core.step import ToolId
 from .. import wire, words
-from ..beside import read_lock
+from ..beside import read_lock, read_manifest
 from ..machine import memory
 from ..recipes import Recipes
-from ..yamlfile import read_yaml
-from .command import Command, add_json, open_store, print_json, print_rows
+from .command import Command, add_json, open_store, print_json, print_rows, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +24,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _outdated(args: argparse.Namespace) -> int:
-    manifest = Manifest.parse(read_yaml(args.manifest, str(args.manifest)))
-    root = args.manifest.absolute().parent
+    manifest = read_manifest(args.manifest)
+    root = root_of(args)
     lock = read_lock(root) or NOTHING
     found = list(standings(manifest, lock, wire.sources_of(root, open_store())))
     tools = newer_tools(manifest, lock, Recipes(root), wire.toolbox(), memory())

@@ -21,9 +21,9 @@ from ...remotes.tiers import weigh
 from ...remotes.traces import read_text
 from ...remotes.transfer import persist
 from .. import words
+from ..beside import read_manifest
 from ..sharing import keys_folder
-from ..yamlfile import read_yaml
-from .command import open_store, print_json, print_rows
+from .command import open_store, print_json, print_rows, root_of
 
 AREAS: tuple[Area, ...] = ("ac", "cas", "roots")
 
@@ -125,6 +125,6 @@ def verify(args: argparse.Namespace) -> int:
 
 
 def _open(args: argparse.Namespace) -> tuple[Manifest, Address, Remote]:
-    manifest = Manifest.parse(read_yaml(args.manifest, str(args.manifest)))
+    manifest = read_manifest(args.manifest)
     address = manifest.cache.remote(args.remote)
-    return manifest, address, open_remote(address, args.manifest.absolute().parent)
+    return manifest, address, open_remote(address, root_of(args))

@@ -6,7 +6,6 @@ import argparse
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from functools import partial
 
 from ...app.build import After
@@ -17,8 +16,7 @@ from ...core.step import StepId
 from ...errors import RemoteError, ToolError, UsageError
 from ...sources import is_offline
 from ...store.storelock import store_lock
-from ..render import screen
-from ..report import (
+from ..outcome import (
     plain_pushed,
     print_failures,
     print_outcome,
@@ -26,6 +24,7 @@ from ..report import (
     print_sharing,
     summary,
 )
+from ..screen import screen
 from ..sharing import push, senders, share
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
 from .command import (
@@ -103,7 +102,7 @@ def _pull_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _pull(args: argparse.Namespace) -> int:
     started, last = time.monotonic(), dict[StepId, StepChanged]()
-    own = open_project(args)
+    project = open_project(args)
     with screen("none" if args.quiet or args.json else args.progress) as shown:
 
         def emit(event: Event) -> None:
@@ -111,7 +110,7 @@ def _pull(args: argparse.Namespace) -> int:
                 last[event.step] = event
             shown.emit(event)
 
-        project, tiers = share(own, sharing_of(args), lambda text: emit(Said(text)))
+        project, tiers = share(project, sharing_of(args), lambda text: emit(Said(text)))
         targets = project.plan.select(args.targets)
         missing = dict(unavailable(project, targets))
         if missing and not args.allow_missing:
@@ -124,7 +123,7 @@ def _pull(args: argparse.Namespace) -> int:
         scope = Scope(tuple(target for target in targets if target not in missing))
         outcome = run_sync(project, scope, emit, SyncOptions(after=After("go-on", "fail")))
     if not (args.locked or args.frozen):
-        keep_settled(replace(project, shared=None), outcome)
+        keep_settled(project, outcome)
     seconds = time.monotonic() - started
     if args.json:
         print_outcome(outcome, list(last.values()), seconds, tiers, [])

@@ -12,15 +12,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ...app.compare import find_all, write_each
 from ...app.project import Project
 from ...app.report import Report, report
-from ...app.sidebyside import find_all, write_each
 from ...errors import StoreError, UsageError
 from .. import page, sidebyside
 from ..beside import read_run
 from ..jsontext import document
-from .command import Command, add_json, add_targets, open_project, plain_reason, print_json
-from .running import add_length, sampling_of
+from ..planned import plain_reason
+from .command import (
+    Command,
+    add_json,
+    add_targets,
+    open_project,
+    print_json,
+    warn_if_stale,
+)
+from .running import add_length, prompt_of, sampling_of
 
 
 def _report_arguments(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +124,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    sampling = sampling_of(args)
+    sampling, prompt = sampling_of(args), prompt_of(args)
     project = open_project(args)
     targets = find_all(project, args.targets)
     if len(targets) < 2:
@@ -124,11 +132,8 @@ def _compare(args: argparse.Namespace) -> int:
             f"`{args.targets[0]}` names one target, and comparing takes two",
             hint="name two, or a pattern that several match, as `model:*`",
         )
-    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
     for built in targets:
-        if built.stale:
-            said = f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so"
-            print(said, file=sys.stderr)
+        warn_if_stale(built)
     found = write_each(project, targets, prompt, sampling, _tell)
     if args.json:
         print_json("compare/1", {"prompt": prompt, "targets": [asdict(one) for one in found]})

@@ -9,12 +9,12 @@ import time
 from ...app.generate import find_built, load_built
 from ...core.ports import Sampling
 from ...errors import UsageError, plain
-from .command import Command, add_json, open_project, print_json
+from .command import Command, add_json, add_target, open_project, print_json, warn_if_stale
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     default = Sampling()
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     parser.add_argument("prompt", metavar="PROMPT", help="the text to continue; `-` reads stdin")
     add_length(parser)
     parser.add_argument(
@@ -40,14 +40,10 @@ def add_length(parser: argparse.ArgumentParser) -> None:
 
 def _generate(args: argparse.Namespace) -> int:
     sampling = sampling_of(args)
-    prompt = sys.stdin.read() if args.prompt == "-" else args.prompt
+    prompt = prompt_of(args)
     project = open_project(args)
     built = find_built(project, args.target)
-    if built.stale:
-        print(
-            f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so",
-            file=sys.stderr,
-        )
+    warn_if_stale(built)
     model = load_built(project, built)
     started = time.monotonic()
     to_terminal, pieces = sys.stdout.isatty(), list[str]()
@@ -65,6 +61,18 @@ def _generate(args: argparse.Namespace) -> int:
     return 0
 
 
+def prompt_of(args: argparse.Namespace) -> str:
+    """Raises UsageError for what no tokenizer could read."""
+    try:
+        prompt = sys.stdin.read() if args.prompt == "-" else str(args.prompt)
+        prompt.encode()
+    except UnicodeError as error:
+        raise UsageError(
+            "the prompt is not a text", hint="write it in UTF-8, as `iconv -t UTF-8` does"
+        ) from error
+    return prompt
+
+
 def sampling_of(args: argparse.Namespace) -> Sampling:
     """Raises UsageError for a setting that makes no sense. What a command has not is greedy."""
     names = ("max_tokens", "temperature", "top_p", "top_k", "repetition_penalty", "seed", "chat")
@@ -79,7 +87,7 @@ def sampling_of(args: argparse.Namespace) -> Sampling:
     ):
         if not low <= value <= high:
             raise UsageError(
-                f"{name} must be between {low:g} and {high:g}, not {value:g}",
+                f"{name} must be between {low:,} and {high:,}, not {value:,}",
                 hint="choose a number within these limits",
             )
     return sampling

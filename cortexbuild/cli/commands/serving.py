@@ -8,11 +8,11 @@ import sys
 from ...app.generate import find_built
 from ...errors import ToolError, UsageError
 from ..serving import check_installed, find_port, is_loopback, running, wait_until_ready
-from .command import Command, add_json, open_project, print_json
+from .command import Command, add_json, add_target, open_project, print_json, warn_if_stale
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", help="`model:target`")
+    add_target(parser)
     parser.add_argument(
         "--port", type=int, default=8080, metavar="N", help="0 takes a free one (default: 8080)"
     )
@@ -43,10 +43,10 @@ def _serve(args: argparse.Namespace) -> int:
             f"nothing here serves {built.format} models",
             hint="add a target in GGUF or MLX, as `gguf-q4_k_m` or `mlx-4bit`",
         )
-    if built.stale:
-        _warn(f"{built.target} is not up to date; `cortexbuild sync` makes it so")
+    warn_if_stale(built)
     if not is_loopback(args.host):
-        _warn(f"whoever reaches {args.host} can use this model: it asks for no password")
+        said = f"whoever reaches {args.host} can use this model: it asks for no password"
+        print(f"warning: {said}", file=sys.stderr)
     port = find_port(args.host, args.port)
     # Where the view leads now: another sync may let it show another tree.
     server = runtime.server(built.path.resolve(), built.target, args.host, port)
@@ -63,10 +63,6 @@ def _serve(args: argparse.Namespace) -> int:
         sys.stdout.flush()
         code = child.wait()
         raise ToolError(f"the server ended with {code}", hint="`-v` shows what it says")
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
 
 
 COMMANDS = (Command("serve", "answer OpenAI's API with a built target", _arguments, _serve),)

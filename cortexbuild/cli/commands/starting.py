@@ -18,8 +18,8 @@ from ..adding import entry_of, origin_of
 from ..drafts import keep_draft
 from ..hardware import look, usual_recipes
 from ..starter import Offer, ignore, offers, starter
-from ..yamledit import add_entry
-from .command import ADD_ONE, Command, add_json, print_json
+from ..yaml.editing import add_entry
+from .command import ADD_ONE, Command, add_json, print_json, root_of
 
 
 def _init_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def _init(args: argparse.Namespace) -> int:
             f"{args.manifest} exists already",
             hint="`cortexbuild add SOURCE` adds to it; or give another `-m`",
         )
-    root = args.manifest.absolute().parent
+    root = root_of(args)
     here = look()
     usual = usual_recipes(here)
     models = found_models(wire.home(), Path.home(), os.environ)

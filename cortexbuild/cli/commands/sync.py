@@ -21,9 +21,9 @@ from ...errors import DriftError, UsageError
 from .. import words
 from ..beside import LOCK, MANIFEST
 from ..cluster import add_place, machines
+from ..outcome import print_failures, print_outcome, print_sharing, summary
 from ..prune import prunable, prune
-from ..render import screen
-from ..report import print_failures, print_outcome, print_sharing, summary
+from ..screen import screen
 from ..sealing import Began, seal
 from ..sharing import push_good, share, writers
 from ..syncing import SyncOptions, keep_settled, raise_if_failed, run_sync

@@ -11,8 +11,9 @@ from pathlib import Path
 from ...errors import CortexError
 from .. import words
 from ..beside import LOCK
+from ..complaint import tell
 from ..watching import look, rounds
-from .command import Command, add_json, add_targets, print_json
+from .command import Command, add_json, add_targets, print_json, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _watch(args: argparse.Namespace) -> int:
     """Ends only by an interrupt."""
-    lock = args.manifest.absolute().parent / LOCK
+    lock = root_of(args) / LOCK
     for seen in rounds(partial(look, args.manifest), lock, max(args.settle, 0.0)):
         at, built = time.strftime("%H:%M:%S"), _sync(args.manifest, args.targets) == 0
         if args.json:
@@ -46,10 +47,7 @@ def _sync(manifest: Path, targets: list[str]) -> int:
     try:
         return int(args.run(args))
     except CortexError as error:
-        print(f"error: {error}", file=sys.stderr)
-        if error.hint:
-            print(f"\nhint: {error.hint}", file=sys.stderr)
-        return error.exit_code
+        return tell(error)
 
 
 COMMANDS = (Command("watch", "build again what changes, as it changes", _arguments, _watch),)

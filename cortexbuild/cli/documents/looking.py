@@ -7,9 +7,8 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from ...app.sidebyside import Written
-
-TargetState = Literal["ok", "stale", "not built"]
+from ...app.compare import Written
+from ...app.generate import TargetState
 
 
 class Listed(TypedDict):

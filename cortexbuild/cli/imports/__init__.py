@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from ...core.document import Text, did_you_mean
 from ...errors import ManifestError, UsageError
-from ..yamlfile import parse_yaml
+from ..yaml.reading import parse_yaml
 from .carry import Carried, Desk, Entry, Left
 from .compose import read_compose
 from .cortex import KEYS, read_cortex

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...core.document import Text
 from ...core.naming import name_of
 from ...sources._found import Found
 from ..adding import path_from
@@ -37,6 +38,18 @@ class Carried:
     entries: tuple[Entry, ...] = ()
     left: tuple[Left, ...] = ()
     policy: Mapping[str, object] = field(default_factory=dict)
+
+
+def left_beside(
+    text: Text, known: Collection[str], why: Mapping[str, str],
+    otherwise: str = "cortex.yaml has nothing like it",
+) -> list[Left]:  # fmt: skip
+    """The keys of a file that are not `known`, each with why it is left."""
+    return [
+        Left(text.place((key,)), key, why.get(key, otherwise))
+        for key in text.data
+        if key not in known
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ...core.document import Text
 from ...core.naming import word_of
 from ...errors import ManifestError
-from .carry import Carried, Desk, Entry, Left, of_hub
+from .carry import Carried, Desk, Entry, Left, left_beside, of_hub
 
 LEFT = {
     "context_size": "it is about running; `fit: {memory: …, context: …}` builds for a length",
@@ -46,7 +46,5 @@ def read_compose(text: Text, desk: Desk) -> Carried:
             if key != "model":
                 why = LEFT.get(key, "cortex.yaml has nothing like it")
                 left.append(Left(text.place(("models", name, key)), f"{name}.{key}", why))
-    for key in text.data:
-        if key != "models":
-            left.append(Left(text.place((key,)), key, "it is about containers"))
+    left += left_beside(text, ("models",), {}, "it is about containers")
     return Carried(tuple(entries), tuple(left))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ...core.document import Text
 from ...core.naming import name_of, word_of
 from ...errors import ManifestError
-from .carry import Carried, Desk, Entry, Left
+from .carry import Carried, Desk, Entry, Left, left_beside
 
 LEFT = {
     "package": "who made a package is not said here; licences are read from the model itself",
@@ -21,11 +21,7 @@ _REFERENCE = re.compile(r"[\w.-]+(\.[\w-]+|:\d+)?(/[\w.-]+)+(:[\w.-]+|@sha256:[0
 
 
 def read_kitfile(text: Text, desk: Desk) -> Carried:
-    left = [
-        Left(text.place((key,)), key, LEFT.get(key, "cortex.yaml has nothing like it"))
-        for key in text.data
-        if key not in ("manifestVersion", "model")
-    ]
+    left = left_beside(text, ("manifestVersion", "model"), LEFT)
     model = text.data.get("model")
     if model is None:
         return Carried((), tuple(left))

@@ -8,7 +8,7 @@ from typing import Any
 from ...core.document import Path, Text
 from ...core.naming import name_of
 from ...errors import ManifestError
-from .carry import Carried, Desk, Entry, Left
+from .carry import Carried, Desk, Entry, Left, left_beside
 
 LEFT = {
     "metadataOverrides": "what a model is, is read from its own files",
@@ -37,10 +37,7 @@ def read_model_yaml(text: Text, desk: Desk) -> Carried:
     ]
     entries = [one for one in found if isinstance(one, Entry)]
     left = [one for one in found if isinstance(one, Left)]
-    for key in data:
-        if key not in ("model", "base"):
-            why = LEFT.get(key, "cortex.yaml has nothing like it")
-            left.append(Left(text.place((key,)), key, why))
+    left += left_beside(text, ("model", "base"), LEFT)
     return Carried(tuple(entries), tuple(left))
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.digest import Digest, File, Plain
-from ..core.licences import UNKNOWN
-from ..core.lock import Lock
-from ..core.plan import Goal
-from ..core.step import Kind, StepId
-from ..redaction import without_logins
-from .graph import Node
-from .project import Project
+from ...core.digest import Digest, File, Plain
+from ...core.licences import licence_of
+from ...core.plan import Goal
+from ...core.step import Kind, StepId
+from ...redaction import without_logins
+from ..project import Project
+from .steps import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,6 @@ class Bytes:
     sources: int
     intermediates: int
     others: int
-
-
-def licence_of(lock: Lock, origin: str) -> str:
-    pinned = lock.sources.get(origin)
-    return str((pinned.facts.get("licence") if pinned else None) or UNKNOWN)
 
 
 def sources(project: Project, steps: Sequence[Node]) -> list[SourceView]:

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..core.digest import Plain
-from ..core.plan import Goal, Plan, Scope
-from ..core.step import Failure, Kind, Step, StepId, StepKey, Trace
-from .explain import Outlook, Reason, State, outlook
-from .history import history
-from .project import Project
-from .ran import LastRun
+from ...core.digest import Plain
+from ...core.plan import Goal, Plan, Scope
+from ...core.step import Failure, Kind, Step, StepId, StepKey, Trace
+from ..explain import Outlook, Reason, State, outlook
+from ..history import history
+from ..project import Project
+from ..ran import LastRun
 
 Status: TypeAlias = Literal["cached", "built", "failed", "skipped", "remote", "will-run", "may-run"]
 """A step's state with what the last sync did: `built` by it, or `cached` since before it."""

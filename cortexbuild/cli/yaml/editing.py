@@ -11,11 +11,11 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-from ..core.document import Path
-from ..errors import ManifestError, UsageError
-from .yamlfile import parse_yaml
-from .yamlparts import Part, find, parts_of
-from .yamltext import entry_line, entry_lines, inline
+from ...core.document import Path
+from ...errors import ManifestError, UsageError
+from .entries import entry_line, entry_lines, inline
+from .parts import Part, find, parts_of
+from .reading import parse_yaml
 
 BOM = "\ufeff"
 STEP = 2

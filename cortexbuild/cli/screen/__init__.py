@@ -11,9 +11,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Protocol
 
-from ..core.events import Event, Said, StepChanged, StepLogged
-from ..errors import plain
-from . import words
+from ...core.events import Event, Said, StepChanged, StepLogged
+from ...errors import plain
+from .. import words
 from .live import LiveScreen
 
 
@@ -33,10 +33,10 @@ def screen(kind: str, *, verbose: bool = False) -> Iterator[Screen]:
         with LiveScreen(partial(line_of, verbose=verbose)).shown() as shown:
             yield shown
     else:
-        plain: dict[str, Screen] = {
+        lines: dict[str, Screen] = {
             "plain": PlainScreen(verbose), "json": JsonScreen(), "none": Quiet()
         }  # fmt: skip
-        yield plain[kind]
+        yield lines[kind]
 
 
 def is_lively(terminal: bool, environment: Mapping[str, str]) -> bool:

@@ -17,24 +17,22 @@ from .jsontext import print_json
 from .logs import last_lines
 from .sharing import Pushed
 
+ENDS = {
+    "built": "built",
+    "pulled": "pulled",
+    "reused": "made by others",
+    "fresh": "fresh",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+"""What steps may come to, and what it is called."""
+
 
 def summary(counts: Counter[str], targets: int) -> str:
-    said = [
-        f"{counts[change]} {word}"
-        for change, word in (
-            ("built", "built"),
-            ("pulled", "pulled"),
-            ("reused", "made by others"),
-            ("fresh", "fresh"),
-            ("failed", "failed"),
-            ("skipped", "skipped"),
-        )
-        if counts[change]
-    ]
-    idle = (
-        "nothing to do, " if not (counts["built"] or counts["pulled"] or counts["failed"]) else ""
-    )
-    return f"{words.count(targets, 'target')}: {idle}{', '.join(said) or 'no'} steps"
+    said = ", ".join(f"{counts[end]} {word}" for end, word in ENDS.items() if counts[end])
+    busy = counts["built"] or counts["pulled"] or counts["failed"]
+    idle = "" if busy else "nothing to do, "
+    return f"{words.count(targets, 'target')}: {idle}{said or 'no'} steps"
 
 
 def print_failures(outcome: Outcome) -> None:
@@ -124,10 +122,8 @@ def print_outcome(
         for label, failure in outcome.failed.items()
     }
     counts = Counter(str(step["change"]) for step in steps)
-    names = ("built", "pulled", "reused", "fresh", "failed", "skipped")
-    summary = {name: counts[name] for name in names} | {"seconds": round(seconds, 3)}
     fields = {
-        "summary": summary,
+        "summary": {end: counts[end] for end in ENDS} | {"seconds": round(seconds, 3)},
         "targets": targets,
         "steps": steps,
         "failures": failures,

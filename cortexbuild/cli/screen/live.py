@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from ..core.events import Event, StepChanged, StepMoved
-from . import words
+from ...core.events import Event, StepChanged, StepMoved
+from .. import words
 from .rate import Rate
 
 if TYPE_CHECKING:

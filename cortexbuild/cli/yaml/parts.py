@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
-from ..core.document import Path
+from ...core.document import Path
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..core.document import Path, Text
-from ..errors import MANIFEST_FORM, ManifestError, UsageError, brief, shown
+from ...core.document import Path, Text
+from ...errors import MANIFEST_FORM, ManifestError, UsageError, brief, shown
 
 MOST_BYTES = 4 << 20
 MOST_PARTS = 200_000
@@ -44,7 +44,7 @@ def read_bytes(path: FilePath, name: str) -> bytes:
     except OSError as error:
         raise UsageError(
             f"{name} cannot be read: {error.strerror}",
-            hint="name a file that you may read: `-m FILE`",
+            hint="name a file that you may read",
         ) from error
     if len(content) > MOST_BYTES:
         raise ManifestError(
