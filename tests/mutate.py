@@ -163,7 +163,7 @@ SABOTAGES = (
     Sabotage("a licence goes over another of its name", "cortexbuild/app/export.py", "    if name.casefold() not in {one.casefold() for one in taken}:", "    if True:", "tests/app/test_licences.py"),
     Sabotage("who names no command is told off", "cortexbuild/cli/parser.py", "add_subparsers(metavar=\"COMMAND\")\n    for", "add_subparsers(required=True, metavar=\"COMMAND\")\n    for", "tests/cli/test_cli.py"),
     Sabotage("an engine is asked for without what it needs", "cortexbuild/exec/engines.py", "(*versions, *beside)", "versions", "tests/exec/test_engines.py"),
-    Sabotage("an engine that is not here is asked for in any version", "cortexbuild/exec/worker.py", "if brings(locked.engine) else absent.hint", "if False else error.hint", "tests/exec/test_engines.py"),
+    Sabotage("an engine that is not here is asked for in any version", "cortexbuild/exec/engines.py", "if brings(locked.engine) else error.hint", "if False else error.hint", "tests/exec/test_engines.py"),
     core("a target after force is no target", "plan", "and self._named(force):", "and False:", "tests/app/test_scope.py"),
     Sabotage("an export is shown before its bytes are settled", "cortexbuild/exports/placing.py", "        disk.write(file, text)\n        disk.fsync(file)\n", "        disk.write(file, text)\n", "tests/survival/test_exports.py"),
     Sabotage("an export that was cut off leaves what it had made", "cortexbuild/exports/placing.py", "            if drafts.is_left(left):\n", "            if False:\n", "tests/survival/test_exports.py"),

@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,8 @@ from typing import TypeVar
 from .. import processes
 from ..core.digest import Tree
 from ..core.lock import Pinned
-from ..core.ports import Done, Job, Progress, Pull, Run, Tool
-from ..core.step import Failure, Kind, ToolId, Trace
+from ..core.ports import Done, Job, Progress, Pull, Run
+from ..core.step import Failure, Kind, Trace
 from ..errors import REPORT, CortexError, ToolError
 from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
@@ -30,7 +30,7 @@ from ..store.trouble import told
 from ..store.unfinished import Unfinished
 from ..tools import find_tool
 from ..version import VERSION
-from .engines import brings, install
+from .engines import check_versions
 from .errand import Errand, open_remotes, run_errand
 from .modelcode import admit
 
@@ -153,44 +153,6 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
             f"tool `{tool.name}` ended without an error and without an output", hint=REPORT
         )
     return made
-
-
-def check_versions(locked: ToolId, tool: Tool) -> None:
-    """A key names the versions that make its output, so no others may make it."""
-    try:
-        here = tool.engine()
-    except ToolError as absent:  # the newest of it may not be what was locked
-        raise ToolError(
-            f"{absent}, and cortex.lock has {_said(locked.engine)}",
-            hint=f"`{install(locked.engine)}`" if brings(locked.engine) else absent.hint,
-        ) from absent
-    if error := refusal(locked, tool.revision, here):
-        raise error
-
-
-def refusal(locked: ToolId, revision: int, here: Mapping[str, str]) -> ToolError | None:
-    """Why a tool of that revision, which calls those versions, is not what was locked; with the
-    ways out. None if it is."""
-    others = {name: version for name, version in locked.engine.items() if here.get(name) != version}
-    if others:
-        names = " and ".join(f"{n} {here.get(n, 'none')} is here" for n in others)
-        return ToolError(
-            f"{names}, and cortex.lock has {_said(others)}",
-            hint=f"`{install(others, locked.engine)}`, or take what is here: `cortexbuild lock "
-            "--upgrade-tools`",
-        )
-    if (revision, set(here)) != (locked.revision, set(locked.engine)):
-        return ToolError(
-            f"this cortexbuild ({VERSION}) has revision {revision} of tool `{locked.name}`, "
-            f"and cortex.lock has {locked.revision}",
-            hint="install the cortexbuild that wrote cortex.lock, or take what is here: "
-            "`cortexbuild lock --upgrade-tools`",
-        )
-    return None
-
-
-def _said(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in versions.items())
 
 
 def _call(argv: Sequence[str]) -> None:

@@ -83,7 +83,7 @@ def _swap(draft: Path, folder: Path, old: Path) -> None:
         disk.rename(folder, old)
     try:
         disk.rename(draft, folder)
-    except BaseException:
+    except (OSError, KeyboardInterrupt):
         if old.exists():
             disk.rename(old, folder)
         raise

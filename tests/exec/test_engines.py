@@ -8,8 +8,7 @@ import pytest
 
 from cortexbuild.core.step import ToolId
 from cortexbuild.errors import ToolError
-from cortexbuild.exec.engines import install
-from cortexbuild.exec.worker import check_versions, refusal
+from cortexbuild.exec.engines import check_versions, install, refusal
 from cortexbuild.tools import every_tool
 
 LOCKED = {"llama-cpp-python": "0.3.36", "transformers": "5.1.0"}

@@ -19,7 +19,7 @@ from ...errors import ToolError
 from ...processes import ask
 from ...tools import every_tool
 from ...version import VERSION
-from ..worker import refusal
+from ..engines import refusal
 
 ENGINES = ("mlx", "llama_cpp", "torch")
 
