@@ -97,7 +97,9 @@ endure: $(READY)  ## 10,000 random operations on two homes, with kills and damag
 explore: $(READY)  ## the tests of properties, with other examples in each run
 	HYPOTHESIS_PROFILE=explore $(BIN)/pytest -q -n 2 $$(grep -rl '^from hypothesis' tests --include='test_*.py')
 survive: $(READY)  ## every fault at every write of whole stories, and how many there were
-	CORTEX_SURVIVE=100 $(BIN)/pytest -q -n 2 -rP tests/survival/test_every_write.py
+	@# In memory where that is a folder: on a disk the waiting for it makes hours of half an hour.
+	CORTEX_SURVIVE=100 $(BIN)/pytest -q -n 2 -rP tests/survival/test_every_write.py \
+	  $$(test -d /dev/shm && echo --basetemp=/dev/shm/cortexbuild-survive)
 fuzz: $(READY)   ## look for bytes that break a reader, MINUTES=60 of them; docs/internals/hostile-input.md
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[fuzz]'
 	$(BIN)/python tests/hostile/fuzz.py --minutes $(MINUTES)

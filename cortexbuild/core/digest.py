@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import NewType, TypeAlias, Union
 
-from ..errors import HOSTILE_NAMES, IntegrityError
+from ..errors import HOSTILE_NAMES, IntegrityError, shown
 
 Digest = NewType("Digest", str)
 """64 lower-case hex digits, always a sha256."""
@@ -96,7 +96,7 @@ class Tree:
         for path in paths:
             if other := folded.get(_folded(path)):
                 raise IntegrityError(
-                    f"`{other}` and `{path}` differ only in case",
+                    f"{shown(other)} and {shown(path)} differ only in case",
                     hint="rename one of them: not every file system keeps them apart",
                 )
             folded[_folded(path)] = path
@@ -104,7 +104,8 @@ class Tree:
             for end in (place for place, letter in enumerate(path) if letter == "/"):
                 if other := folded.get(_folded(path[:end])):
                     raise IntegrityError(
-                        f"`{other}` cannot be a file: there is `{path}`", hint=HOSTILE_NAMES
+                        f"{shown(other)} cannot be a file: there is {shown(path)}",
+                        hint=HOSTILE_NAMES,
                     )
 
     @classmethod
@@ -150,8 +151,8 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     bad = not path or path.startswith("/") or "\\" in path or "\0" in path or ":" in parts[0]
     if bad or any(part in ("", ".", "..") for part in parts):
-        raise IntegrityError(f"a path may not leave its tree: {path!r}", hint=HOSTILE_NAMES)
+        raise IntegrityError(f"a path may not leave its tree: {shown(path)}", hint=HOSTILE_NAMES)
     if not path.isprintable() or any(len(part.encode()) > LONGEST_NAME for part in parts):
         raise IntegrityError(
-            f"a path that cannot be shown or kept: {path[:300]!r}", hint=HOSTILE_NAMES
+            f"a path that cannot be shown or kept: {shown(path)}", hint=HOSTILE_NAMES
         )

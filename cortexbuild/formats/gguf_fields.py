@@ -38,6 +38,9 @@ _THETA = {"mixtral": 1e6, "gemma3_text": 1e6}
 _UNSAID = ("attention_bias", "mlp_bias", "final_logit_softcapping", "attn_logit_softcapping")
 """What must not be set where the file has no word for it."""
 
+WIDEST_HEAD = 65_536
+"""Numbers of an attention head; real ones have up to 576. An array is made of them."""
+
 _COMPARED = (
     "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
     "num_key_value_heads", "head_dim", "hidden_act", "hidden_activation", "rms_norm_eps",
@@ -118,7 +121,10 @@ def _same(meant: object, said: object) -> bool:
 
 
 def _head_dim(config: Mapping[str, Any]) -> int:
-    return int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    width = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    if not 0 < width <= WIDEST_HEAD:
+        raise ValueError(f"heads of {width} numbers")
+    return width
 
 
 def _kv_heads(config: Mapping[str, Any]) -> int:

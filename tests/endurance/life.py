@@ -175,9 +175,11 @@ class Life:
         return {sha(content) for one in shown for content in one.values()} & seen.blobs.keys()
 
     def _only_copies(self, home: Path, before: snapshot.Snapshot) -> set[str]:
-        """Sources whose very bytes lie in the folder of no project any more."""
+        """Sources whose very bytes lie in the folder of no project any more, and of which there is
+        a record: without one, nobody knows what a content is."""
         here = {sha(config(project.text)) for project in self._of(home)}
-        return {digest for digest in self.truth.texts if digest not in here} & before.blobs.keys()
+        fetched = {digest for tree in before.fetched() for _, digest, _ in tree}
+        return {digest for digest in self.truth.texts if digest not in here} & fetched
 
     def _check_views(self) -> None:
         """Whatever a view shows was right for its target at some time, if nobody damaged it."""

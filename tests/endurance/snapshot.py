@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +26,12 @@ class Snapshot:
 
     def is_right(self, digest: str) -> bool:
         return digest in self.blobs and sha(self.blobs[digest]) == digest
+
+    def fetched(self) -> Iterator[list[list[Any]]]:
+        """The files of each source."""
+        for record in self.records.values():
+            if record["ingredients"]["kind"] == "fetch":
+                yield record["tree"]
 
     def find(self, kind: str, model: Mapping[str, str], **params: object) -> Any:
         """The record of a step, by the files it is made from."""

@@ -15,6 +15,9 @@ from survival.power import Power, PowerLoss
 
 from cortexbuild.store.system import System
 
+FREES = ("unlink", "rmdir", "remove_tree")
+"""What a full disk still does."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -29,6 +32,12 @@ class Fault:
     power: str = ""
     meanwhile: bool = False
     told: bool = False  # to end, by SIGTERM
+
+    def can_befall(self, call: str) -> bool:
+        """Only writes are cut short, and what frees room needs none."""
+        if self.short:
+            return call == "write"
+        return self.stays or self.number != errno.ENOSPC or call not in FREES
 
 
 FAULTS = (
@@ -47,8 +56,6 @@ FAULTS = (
     Fault("another sync and a collection come between", meanwhile=True),
     Fault("told to end", told=True),
 )
-FREES = ("unlink", "rmdir", "remove_tree")
-"""What a full disk still does."""
 
 
 class Faulty(System):

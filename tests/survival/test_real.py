@@ -98,11 +98,36 @@ def fill(path: Path) -> None:
 
 
 def test_a_worker_that_the_kernel_ends_takes_nothing_else_along(space):
-    space.manifest(a={"fail": "kill"}, b={"keep": 2})
-    said = space.run("sync", "-k", "-j", "1", code=1).stderr
+    """It has no memory left. Really, where a control group is permitted; else it kills itself."""
+    with little_memory() as group:
+        space.manifest(a={"sleep": 60, "fail": "memory" if group else "kill"}, b={"keep": 2})
+        run = space.start("sync", "-k", "-j", "1")
+        until((space.home / "cutting").exists)
+        if group:
+            group.joinpath("cgroup.procs").write_text((space.home / "cutting").read_text())
+        (space.home / "go").touch()
+        said = "".join(run.communicate(timeout=60))
+    assert run.returncode == 1, said
     assert "ended by SIGKILL (out of memory?)" in said
     assert space.text("m--b") == "HE"
     assert space.debris() == []
+
+
+@contextmanager
+def little_memory():
+    """A control group of Linux in which there are 64 MiB; None where that is not permitted."""
+    for root, limit in (("memory/", "memory.limit_in_bytes"), ("", "memory.max")):
+        group = Path("/sys/fs/cgroup") / f"{root}cortexbuild-{os.getpid()}"
+        with suppress(OSError):
+            group.mkdir()
+            try:
+                with suppress(OSError):  # a group of version 2 may not have the memory to give
+                    (group / limit).write_text(str(64 << 20))
+                    yield group
+                    return
+            finally:
+                group.rmdir()
+    yield None
 
 
 @needs_proc
