@@ -13,6 +13,7 @@ from . import disk
 from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
 from .local import LocalStore
+from .waiting import has_name
 
 Progress = Callable[[int, int], None]
 
@@ -55,16 +56,16 @@ class StoreDelivery:
         while True:
             handle = disk.handle(path)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(handle).st_ino == path.stat().st_ino:
-                    self._held[path] = handle
-                    return path
+                mine = disk.lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(handle)
+                mine = False
+            if mine and has_name(handle, path):
+                self._held[path] = handle
+                return path
+            os.close(handle)
+            if not mine:
                 return self._scratch / path.name
-            except FileNotFoundError:
-                pass
-            os.close(handle)  # its last holder took it away between our two looks
+            # Its last holder took it away between our two looks.
 
     def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
         mine = self._scratch / f"{part.name}.whole"  # from here on nobody else sees it by name

@@ -24,7 +24,7 @@ def scratch(root: Path) -> Iterator[Path]:
     try:
         handle = disk.handle(draft)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            disk.lock(handle, fcntl.LOCK_EX)
             disk.rename(draft, folder / HELD)
             yield folder
         finally:

@@ -13,7 +13,6 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import cortexbuild.store.scratch as scratch_module
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Trace, key_of
 from cortexbuild.errors import IntegrityError, StoreError
@@ -24,6 +23,7 @@ from cortexbuild.store.ingest import copy_summed
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.looking import Look, read_again, stat_of
 from cortexbuild.store.scratch import scratch, sweep
+from cortexbuild.store.system import System, replaced
 from cortexbuild.store.together import together
 from cortexbuild.store.traces import trace_from_text
 
@@ -420,36 +420,38 @@ def test_work_is_done_together_in_order_and_ends_at_the_first_error():
     assert len(done) < 999
 
 
-def test_a_folder_that_is_being_made_is_not_swept(store, monkeypatch):
+class Before(System):
+    """Just before a lock is taken for oneself, another process does what `of` does."""
+
+    def __init__(self, of) -> None:
+        self._of = of
+
+    def lock(self, handle: int, how: int) -> None:
+        if how & fcntl.LOCK_EX:
+            self._of()
+        super().lock(handle, how)
+
+
+def test_a_folder_that_is_being_made_is_not_swept(store):
     """Another process may sweep at any moment: before the lock is held, too."""
-    lock = scratch_module.fcntl.flock
-
-    def after_a_sweep(handle, how):
-        if how == scratch_module.fcntl.LOCK_EX:
-            assert sweep(store.root) == 0
-        return lock(handle, how)
-
-    monkeypatch.setattr(scratch_module.fcntl, "flock", after_a_sweep)
-    with scratch(store.root) as folder:
+    swept = []
+    other = Before(lambda: swept.append(sweep(store.root)))
+    with replaced(other), scratch(store.root) as folder:
+        assert swept == [0]
         assert sweep(store.root) == 0
         (folder / "work").write_text("mine")
     assert not folder.exists()
 
 
-def test_what_another_took_away_is_not_collected_into(store, monkeypatch):
+def test_what_another_took_away_is_not_collected_into(store):
     """Its last holder moved the part away between the opening of it and the lock."""
     tree = Tree((File("a", digest_bytes(b"hello"), 5),))
-    lock, path = fcntl.flock, store.root / "partial" / f"{tree.files[0].digest}.part"
-
-    def too_late(handle, how):
-        monkeypatch.setattr(fcntl, "flock", lock)
-        path.unlink()
-        return lock(handle, how)
-
+    path = store.root / "partial" / f"{tree.files[0].digest}.part"
+    moments = iter([path.unlink])  # once
     with scratch(store.root) as folder:
         delivery = StoreDelivery(store, tree, folder, lambda *_: None)
-        monkeypatch.setattr(fcntl, "flock", too_late)
-        part = delivery.part(tree.files[0])
+        with replaced(Before(lambda: next(moments, lambda: None)())):
+            part = delivery.part(tree.files[0])
         assert part == path and path.exists()
         part.write_bytes(b"hello")
         delivery.take("a", part)
