@@ -198,6 +198,8 @@ SABOTAGES = (
     remote("what a remote brings is not compared with its name", "receive", "if sums is None or (sums.sha256, sums.size) == (file.digest, file.size):", "if True:", "tests/app/test_shared.py"),
     remote("a key signs what strangers made", "send", "if trace.signatures or sender.key is None:", "if sender.key is None:", "tests/remotes/test_send.py"),
     remote("a root that became young meanwhile is not seen", "collect", "return set(persist(lambda: list(remote.entries(\"roots\"))))", "return {RemoteObject(o.name, 0, 0.0) for o in remote.entries(\"roots\")}", "tests/remotes/test_collect.py"),
+    remote("all that is missing is opened at once", "receive", "    wanted = (_Arrival(file, delivery.part(file)) for file in missing.values())", "    wanted = [_Arrival(file, delivery.part(file)) for file in missing.values()]", "tests/remotes/test_receive.py"),
+    remote("several threads tell of what they move at once", "transfer", "        with lock:\n            moved(count)", "        moved(count)", "tests/remotes/test_receive.py"),
     store("a part that was moved away is collected into", "delivery", "if mine and has_name(handle, path):", "if mine:"),
     store("a record may have text that cannot be shown", "traces", "if not all(text.isprintable() for", "if not all(True for", "tests/remotes/test_weigh.py"),
     remote("more may come than there should be", "transfer", "if have + len(piece) > file.size:", "if False:", "tests/remotes/test_transfer.py"),

@@ -22,8 +22,9 @@ class StoreDelivery:
     """Files of `tree` on their way into `store`, by way of the folder `scratch`."""
 
     def __init__(self, store: LocalStore, tree: Tree, scratch: Path, progress: Progress) -> None:
-        self._store, self._tree, self._scratch = store, tree, scratch
-        self._progress, self._done = progress, 0
+        self._store, self._scratch = store, scratch
+        self._expected = {file.path: file for file in tree.files}
+        self._progress, self._done, self._size = progress, 0, tree.size
         self._held: dict[Path, int] = {}
 
     def copy(self, path: str, source: Path) -> None:
@@ -84,10 +85,10 @@ class StoreDelivery:
 
     def moved(self, count: int) -> None:
         self._done += count
-        self._progress(self._done, self._tree.size)
+        self._progress(self._done, self._size)
 
     def _accept(self, path: str, draft: Path, sums: Sums) -> None:
-        expected = self._tree.find(path)
+        expected = self._expected.get(path)
         if expected is None:
             raise IntegrityError(
                 f"`{path}` was not pinned, but the source brought it", hint=HOSTILE_NAMES
