@@ -127,6 +127,10 @@ def _lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text().splitlines()]
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: not text: {error.reason}", hint="remove it, and trust the keys anew"
+        ) from None
     found = [line for line in lines if line and not line.startswith("#")]
     for line in found:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tarfile
@@ -9,10 +10,12 @@ from contextlib import closing
 
 import pytest
 from remotes.results import KEY, TRUSTED, built
+from store.disks import Lacking
 
-from cortexbuild.errors import IntegrityError
+from cortexbuild.errors import IntegrityError, StoreError
 from cortexbuild.remotes.bundle import bring_in, export
 from cortexbuild.store.local import LocalStore
+from cortexbuild.store.system import replaced
 
 
 @pytest.fixture
@@ -180,3 +183,12 @@ def test_a_damaged_content_is_not_exported(tmp_path):
         with pytest.raises(IntegrityError, match="damaged or gone"):
             export(tmp_path / "x.tar", [(traces[0], True)], store, KEY, TRUSTED, lambda _: None)
     assert not list(tmp_path.glob("*x.tar*"))
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_damaged_bundle(made, other):
+    with (
+        replaced(Lacking("open", errno.ENOSPC)),
+        pytest.raises(StoreError, match="No space left on device") as found,
+    ):
+        take(made[0], other)
+    assert "make room on that disk" in found.value.hint

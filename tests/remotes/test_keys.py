@@ -81,3 +81,9 @@ def test_a_name_that_is_none(tmp_path, name):
     with pytest.raises(UsageError):
         keys.new_key(tmp_path / "keys", name)
     assert not list(tmp_path.rglob("*.key"))
+
+
+def test_a_file_of_trusted_keys_that_is_no_text(tmp_path):
+    (tmp_path / "trusted").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="trusted: not text"):
+        keys.trusted_keys(tmp_path, [])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import os
 from contextlib import closing
 
 import pytest
+from store.disks import Lacking
 
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.errors import BusyError, StoreError
@@ -15,20 +15,9 @@ from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch, sweep
 from cortexbuild.store.steplock import step_lock
 from cortexbuild.store.storelock import alone_for_now, holders, store_lock
-from cortexbuild.store.system import System, replaced
+from cortexbuild.store.system import replaced
 
 KEY = "a" * 64
-
-
-class Lacking(System):
-    """Refuses one of its calls, with an error of this number."""
-
-    def __init__(self, name: str, number: int) -> None:
-        setattr(self, name, self._refuse)
-        self._number = number
-
-    def _refuse(self, *_: object) -> None:
-        raise OSError(self._number, os.strerror(self._number))
 
 
 @pytest.fixture
