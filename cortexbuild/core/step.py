@@ -96,6 +96,10 @@ class Step:
             "params": dict(self.params),
         }
 
+    def reads(self) -> list[StepId]:
+        """The steps whose bytes it reads."""
+        return [item.step for item in self.inputs.values() if item.reads]
+
     @property
     def id(self) -> StepId:
         inputs: dict[str, Plain] = {
