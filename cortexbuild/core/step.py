@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -151,6 +152,15 @@ class Trace:
     label: str
     made: Mapping[str, str]
     signatures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, if it tells: whoever made it may have written anything."""
+        try:
+            told = float(self.made["seconds"])
+        except (KeyError, ValueError):
+            return None
+        return told if 0 <= told < math.inf else None
 
 
 @dataclass(frozen=True, slots=True)
