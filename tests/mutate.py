@@ -63,7 +63,7 @@ SABOTAGES = (
     Sabotage("the schema lets unknown keys of a manifest be", "cortexbuild/cli/commands/describing.py", "schema = Manifest.model_json_schema(by_alias=True)", "schema: dict[str, Any] = {}", "tests/cli"),
     Sabotage("the hook does not look at the lock", ".pre-commit-hooks.yaml", "lock --check", "lock", "tests/cli/test_ci.py"),
     core("the tool's version is left out of the key", "step", '"engine": dict(self.engine)}', '"engine": {}}'),
-    core("a record that tells no number of seconds is a bug", "step", "        except (KeyError, ValueError):\n            return None\n        return told if 0 <= told < math.inf", "        except KeyError:\n            return None\n        return told if 0 <= told < math.inf"),
+    core("a record that tells no number of seconds is a bug", "step", "        except (KeyError, ValueError):\n            return None\n        return told if 0 <= told < math.inf", "        except KeyError:\n            return None\n        return told if 0 <= told < math.inf", "tests/core/test_step.py"),
     core("the settings are left out of the key", "step", '"params": dict(self.params),', '"params": {},'),
     core("roles are left out of the key", "step", "            role: dict(trees[role].project(item.reads))\n            for role, item in self.inputs.items()", '            "x" + str(n): dict(trees[role].project(item.reads))\n            for n, (role, item) in enumerate(self.inputs.items())'),
     core("the label is put into the key", "step", '"params": dict(self.params),', '"params": dict(self.params), "label": self.label,'),
