@@ -13,7 +13,7 @@ from . import disk
 from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
 from .local import LocalStore
-from .waiting import has_name
+from .locks import has_name, lock
 
 Progress = Callable[[int, int], None]
 
@@ -57,7 +57,7 @@ class StoreDelivery:
         while True:
             handle = disk.handle(path)
             try:
-                mine = disk.lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                mine = lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 mine = False
             if mine and has_name(handle, path):

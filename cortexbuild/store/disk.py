@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 PIECE = 4 << 20
 NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS)
 """What file systems say that know no links, or none there."""
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -105,27 +103,6 @@ def clone(source: Path, dest: Path) -> bool:
 def handle(path: Path, flags: int = os.O_CREAT | os.O_RDWR) -> int:
     """A file of no content that matters, to be locked or to be printed to."""
     return system().handle(path, flags, 0o600)
-
-
-def lock(handle: int, how: int) -> bool:
-    """Take a `flock`. Says whether there is one: where a file system knows none, everybody is let
-    in. Raises BlockingIOError as `how` has it."""
-    try:
-        system().lock(handle, how)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        return False
-    return True
-
-
-def say(handle: int, content: bytes) -> None:
-    """Have a file that is locked say something to people; without room for it, it says nothing."""
-    try:
-        system().say(handle, content)
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
 
 
 # -- names

@@ -13,7 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import disk
-from .waiting import acquire, has_name, holder, sign
+from .locks import has_name, holder, lock, sign
+from .waiting import acquire
 
 DIGITS = 64
 """Of a step's key; the store has locks beside them that are of no step."""
@@ -51,7 +52,7 @@ def sweep_step_locks(root: Path) -> None:
         with suppress(FileNotFoundError, BlockingIOError):
             handle = disk.handle(path, os.O_RDWR)
             try:
-                if disk.lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB) and has_name(handle, path):
+                if lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB) and has_name(handle, path):
                     disk.unlink(path)
             finally:
                 os.close(handle)

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from ..errors import StoreError
 from . import disk
-from .waiting import acquire, holder, is_held, sign
+from .locks import holder, is_held, lock, sign
+from .waiting import acquire
 
 
 @contextmanager
@@ -56,7 +57,7 @@ def alone_for_now(root: Path) -> Iterator[bool]:
     this ends."""
     with _door(root) as handle:
         try:
-            locked = disk.lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            locked = lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             alone = locked and len(holders(root)) == 1
         except BlockingIOError:  # somebody comes
             alone = False
@@ -81,8 +82,8 @@ def _signed(root: Path, command: str) -> Iterator[None]:
     handle = disk.handle(path)
     try:
         with _door(root) as door:
-            disk.lock(door, fcntl.LOCK_SH)
-            disk.lock(handle, fcntl.LOCK_EX)
+            lock(door, fcntl.LOCK_SH)
+            lock(handle, fcntl.LOCK_EX)
             sign(handle, command)
         yield
     finally:

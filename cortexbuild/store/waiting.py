@@ -1,20 +1,15 @@
-"""Waiting for a lock that another process has: how long, and what a person is told meanwhile.
-
-Where a file system knows no locks nobody waits: two commands may do the same work twice.
-"""
+"""Waiting for a lock that another process has: how long, and what a person is told meanwhile."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import BusyError
-from . import disk
+from .locks import lock
 
 SAY_AFTER = 2.0  # seconds before saying whom one waits for
 
@@ -31,7 +26,7 @@ def acquire(
     started, said = time.monotonic(), False
     while True:
         try:
-            return disk.lock(handle, how | fcntl.LOCK_NB)
+            return lock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             waited = time.monotonic() - started
             if patience is not None and waited >= patience:
@@ -42,46 +37,6 @@ def acquire(
                 said = True
                 say(waits())
             time.sleep(0.05)
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process has the lock of a file, and where that cannot be found out. Raises
-    FileNotFoundError."""
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except PermissionError:  # of another person
-        return True
-    try:
-        return not disk.lock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-
-
-def has_name(handle: int, path: Path) -> bool:
-    """Whether an open file is the one of that name still."""
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def sign(handle: int, command: str = "") -> None:
-    """Say in a file that is locked who has it, for those who wait."""
-    what = f"{command}, since" if command else "since"
-    holder = {"pid": os.getpid(), "host": socket.gethostname()}
-    said = json.dumps({**holder, "what": f"{what} {time.strftime('%H:%M')}"})
-    disk.say(handle, said.encode())
-
-
-def holder(path: Path) -> str:
-    """Who has the lock of a file, as a person reads it."""
-    try:
-        held = json.loads(path.read_text())
-        return f"pid {held['pid']} on {held['host']} ({held['what']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
 
 
 def pid_lives(pid: int) -> bool:
