@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 
 import pytest
+from remotes.asking import unseen
 from remotes.results import KEY, TRUSTED, built
 
 from cortexbuild.core.address import Address
@@ -35,7 +36,7 @@ class Shared:
     def push(self, *traces):
         sender = Sender(self.address, self.remote, KEY, TRUSTED, self.store)
         with scratch(self.store.root) as work:
-            return send(sender, [(trace, True) for trace in traces], work, lambda _: None)
+            return send(sender, [(trace, True) for trace in traces], work, unseen)
 
     def age(self, days):
         for path in self.folder.rglob("*"):
@@ -48,7 +49,7 @@ class Shared:
         return collect(self.remote, time.time() - days * DAY, dry=dry)
 
     def audit(self):
-        return audit(self.address, self.remote, TRUSTED, self.store.index, lambda _: None)
+        return audit(self.address, self.remote, TRUSTED, self.store.index, unseen)
 
 
 @pytest.fixture
@@ -155,5 +156,5 @@ def test_an_audit_tells_of_records_without_contents_and_of_strangers(shared):
         (shared.folder / "cas" / file.digest).unlink()
     found = shared.audit()
     assert (found.bare, found.damaged) == (1, [])
-    found = audit(shared.address, shared.remote, {}, shared.store.index, lambda _: None)
+    found = audit(shared.address, shared.remote, {}, shared.store.index, unseen)
     assert dict(found.doubted) == {"signed by ci, which is not trusted": 3}

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from threading import Barrier, Event
 
 import pytest
+from remotes.asking import unseen
 from remotes.results import KEY, TRUSTED
 
 from cortexbuild.core.address import Address
@@ -51,7 +52,7 @@ def test_a_tree_of_many_files_comes_with_few_of_them_open(store, tmp_path):
     tree, shared = tree_of(store, 100), tmp_path / "shared"
     shared.mkdir()
     address, remote = Address(url=f"file://{shared}"), FolderRemote(shared)
-    send_contents(Sender(address, remote, KEY, TRUSTED, store), tree.files, lambda _: None)
+    send_contents(Sender(address, remote, KEY, TRUSTED, store), tree.files, unseen)
     told = []
     with closing(LocalStore(tmp_path / "other")) as other, scratch(other.root) as folder:
         delivery = StoreDelivery(other, tree, folder, lambda *moved: told.append(moved))
