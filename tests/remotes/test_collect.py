@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
+from threading import Barrier
 
 import pytest
 from remotes.asking import unseen
@@ -70,6 +71,20 @@ def test_what_a_young_push_was_about_stays_however_old_it_is(shared):
     assert len(shared.names("roots")) == 1
     assert {area: len(gone) for area, gone in found.gone.items()} == {"roots": 1, "ac": 1, "cas": 2}
     assert shared.push(three).contents == 2 and not shared.audit().damaged
+
+
+def test_records_are_read_several_at_a_time(shared, monkeypatch):
+    shared.push(*shared.traces)
+    here, read = Barrier(len(shared.traces), timeout=10), shared.remote.read
+
+    def meeting(area, name, start=0):
+        if area == "ac":
+            here.wait()  # alone none of them would go on
+        return read(area, name, start)
+
+    monkeypatch.setattr(shared.remote, "read", meeting)
+    assert shared.collect(30).size == 0
+    assert len(shared.names("cas")) == 2 * len(shared.traces)
 
 
 def test_what_is_young_stays_without_a_root(shared):
