@@ -210,6 +210,7 @@ SABOTAGES = (
     Sabotage("a step without a log does not run", "cortexbuild/exec/child.py", "    except OSError:  # the step meets", "    except ZeroDivisionError:  # the step meets", "tests/exec/test_executors.py"),
     Sabotage("a child is killed while it ends", "cortexbuild/exec/pool.py", "            child.process.wait(LEAVING)", "            pass", "tests/exec/test_executors.py"),
     remote("a collection reads one record after the other", "collect", "keys, ASKED_AT_ONCE)", "keys, 1)", "tests/remotes/test_collect.py"),
+    remote("half a key stays", "keys", "        path.unlink()\n        raise", "        raise", "tests/remotes/test_keys.py"),
     remote("all that is missing is opened at once", "receive", "    wanted = (_Arrival(file, delivery.part(file)) for file in missing.values())", "    wanted = [_Arrival(file, delivery.part(file)) for file in missing.values()]", "tests/remotes/test_receive.py"),
     remote("several threads tell of what they move at once", "transfer", "        with lock:\n            moved(count)", "        moved(count)", "tests/remotes/test_receive.py"),
     store("a part that was moved away is collected into", "delivery", "if mine and has_name(handle, path):", "if mine:"),

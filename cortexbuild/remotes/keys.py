@@ -44,10 +44,14 @@ def new_key(folder: Path, name: str) -> SigningKey:
         raise UsageError(
             f"there is a key `{name}` already: {path}", hint="give the new one another name"
         ) from None
-    with os.fdopen(handle, "w") as file:
-        file.write(secret_text(key) + "\n")
-        file.flush()
-        system().fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secret_text(key) + "\n")
+            file.flush()
+            system().fsync(file.fileno())
+    except OSError:  # half a key would keep its name
+        path.unlink()
+        raise
     return key
 
 
