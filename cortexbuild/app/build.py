@@ -59,7 +59,7 @@ def build(
     line = Line(schedule)
 
     def say(id_: StepId, change: Change, detail: str = "", trace: Trace | None = None) -> None:
-        seconds = float(trace.made.get("seconds", 0)) if trace is not None else 0.0
+        seconds = (trace.seconds or 0.0) if trace is not None else 0.0
         size = trace.tree.size if trace is not None else 0
         emit(StepChanged(id_, agenda.plan.steps[id_].label, change, detail, seconds, size))
 

@@ -50,7 +50,7 @@ def estimates(
         tree = agenda.tree(id_)
         size = tree.size if tree else _predicted(project, step, inputs)
         last = last_trace(project, step)
-        took = float(last.made["seconds"]) if last and "seconds" in last.made else None
+        took = last.seconds if last else None
         handled = size if step.kind is Kind.FETCH else sum(inputs.values())
         seconds = took if took is not None else 1 + handled / BYTES_PER_SECOND[step.kind]
         found[id_] = Estimate(inputs, size, took, seconds)

@@ -151,7 +151,7 @@ def _artifact(seen: Seen, name: Digest, traces: Sequence[Trace], rank: Rank) -> 
     origin = first.made.get("origin")
     label = f"{first.label} ({origin})" if origin else first.label
     more = _of_files(seen, first.tree, label, rank)
-    seconds = max(_seconds(trace) for trace in traces)
+    seconds = max(trace.seconds or 0.0 for trace in traces)
     kind = str(first.ingredients.get("kind"))
     return Artifact(name, label, kind, rank, seconds, more.used, more.files, more.missing)
 
@@ -161,13 +161,6 @@ def _of_files(seen: Seen, tree: Tree, label: str, rank: Rank) -> Artifact:
     missing = sum(file.size for file in tree.files if file.digest not in here)
     used = max((seen.files[digest].used for digest in here), default=0.0)
     return Artifact(tree.digest, label, Kind.FETCH, rank, 0.0, used, here, missing)
-
-
-def _seconds(trace: Trace) -> float:
-    try:
-        return max(0.0, float(trace.made.get("seconds", 0)))
-    except ValueError:
-        return 0.0
 
 
 def _unnamed(seen: Seen, digest: Digest) -> Artifact:

@@ -106,20 +106,21 @@ def collect(
 
 def carry_out(store: LocalStore, plan: Collection) -> None:
     """Only for who holds the store lock alone. Views go before the project that had them, so that
-    one that is left is never taken for somebody's."""
+    one that is left is never taken for somebody's. What makes room comes before what takes some:
+    the disk may be full."""
     views = wire.open_views(store)
     for root, names in plan.look.expired.items():
         for name in names:
             views.remove(name)
         forget_root(store.root, root)
+    remove_debris(plan.debris)
+    free_files(store, (digest for gone in plan.choice.gone for digest in gone.files))
+    free_folders(store, plan.folders)
+    forget_traces(store, plan.traces)
+    sweep_step_locks(store.root)
     for root in plan.look.roots:
         if root.is_there():
             keep_root(store.root, replace(root, seen=today()))
-    free_folders(store, plan.folders)
-    free_files(store, (digest for gone in plan.choice.gone for digest in gone.files))
-    forget_traces(store, plan.traces)
-    remove_debris(plan.debris)
-    sweep_step_locks(store.root)
 
 
 def _hold(root: Root, notes: list[str], commits: dict[str, str]) -> Hold:

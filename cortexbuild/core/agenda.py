@@ -16,7 +16,7 @@ For every step that is wanted, in this order (`_look`):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -95,6 +95,8 @@ class Agenda:
         self._ready: dict[StepId, Ready] = {}
         self._new: dict[StepId, Ready] = {}  # of these, since somebody last asked
         self._gone: set[StepId] = set()  # ready when somebody last asked, and now not
+        self._changed: set[StepId] = set()  # of outputs, since somebody last asked
+        self._read_by: dict[StepId, list[StepId]] | None = None  # once somebody asks
         in_order = [id_ for id_ in plan.steps if id_ in forced] if forced else []
         self._ends = dict.fromkeys(ends)
         for id_ in (*self._ends, *in_order):
@@ -166,16 +168,26 @@ class Agenda:
     def is_done(self, goal: Goal) -> bool:
         return all(self._done.get(id_) for id_ in goal.ends)
 
-    def needed(self) -> Set[StepId]:
-        """Steps whose bytes this build is for, or will read yet. Of what failed the inputs are
-        needed too: it will be tried again, by another build."""
-        needed = set(self._ends)
-        for id_ in reversed(list(self.plan.steps)):
-            bytes_ = self._done.get(id_)
-            if id_ in self._wanted and (bytes_ is None or (not bytes_ and id_ in needed)):
-                inputs = self.plan.steps[id_].inputs.values()
-                needed |= {item.step for item in inputs if item.reads}
-        return needed
+    def needs(self, id_: StepId) -> bool:
+        """Whether this build is for the bytes of a step, or will read them yet. Of what failed the
+        inputs are needed too: it will be tried again, by another build."""
+        stack, seen = [id_], {id_}
+        while stack:
+            step = stack.pop()
+            if step in self._ends:
+                return True
+            for reader in self._readers()[step]:
+                if reader in self._wanted and reader not in self._done:
+                    return True
+                if reader in self._wanted and not self._done[reader] and reader not in seen:
+                    seen.add(reader)  # done, and without its bytes
+                    stack.append(reader)
+        return False
+
+    def changes(self) -> Set[StepId]:
+        """Steps whose output came to be known, or to be here, since this was last asked."""
+        changed, self._changed = self._changed, set()
+        return changed
 
     def has_bytes(self, id_: StepId) -> bool:
         return bool(self._done.get(id_))
@@ -185,6 +197,15 @@ class Agenda:
         tree = self.tree(id_)
         if tree is not None and self._done.get(id_) and not self._has(id_, tree):
             self._done[id_] = self._wanted[id_] = False
+
+    def _readers(self) -> Mapping[StepId, Sequence[StepId]]:
+        """By step, those that read its bytes."""
+        if self._read_by is None:
+            self._read_by = {id_: [] for id_ in self.plan.steps}
+            for id_, step in self.plan.steps.items():
+                for before in step.reads():
+                    self._read_by[before].append(id_)
+        return self._read_by
 
     def has_run(self, id_: StepId) -> bool:
         return id_ in self._ran
@@ -247,6 +268,7 @@ class Agenda:
             self.traces[id_] = trace
             tree = self._trees[id_] = trace.tree
         assert tree is not None, "a step is known by its trace or by its pinned tree"
+        self._changed.add(id_)
         here = self._has(id_, tree)
         if self._wanted[id_] and not here:
             step = self.plan.steps[id_]
@@ -281,6 +303,7 @@ class Agenda:
         self.traces[id_] = trace
         self._trees[id_] = trace.tree
         self._done[id_] = here
+        self._changed.add(id_)
         self._wake(id_)
 
     def _look_again_after(self, id_: StepId) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -96,6 +97,10 @@ class Step:
             "params": dict(self.params),
         }
 
+    def reads(self) -> list[StepId]:
+        """The steps whose bytes it reads."""
+        return [item.step for item in self.inputs.values() if item.reads]
+
     @property
     def id(self) -> StepId:
         inputs: dict[str, Plain] = {
@@ -147,6 +152,15 @@ class Trace:
     label: str
     made: Mapping[str, str]
     signatures: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, if it tells: whoever made it may have written anything."""
+        try:
+            told = float(self.made["seconds"])
+        except (KeyError, ValueError):
+            return None
+        return told if 0 <= told < math.inf else None
 
 
 @dataclass(frozen=True, slots=True)

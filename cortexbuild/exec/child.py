@@ -70,8 +70,11 @@ def _move(pipe: Connection, done: int, total: int) -> None:
 
 
 def _log_to(path: Path) -> None:
-    disk.make_passing_folder(path.parent)
-    handle = disk.handle(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    try:
+        disk.make_passing_folder(path.parent)
+        handle = disk.handle(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    except OSError:  # the step meets the same disk, and tells what is wrong with it
+        handle = os.open(os.devnull, os.O_WRONLY)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
     os.close(handle)

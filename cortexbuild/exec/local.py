@@ -49,8 +49,7 @@ class LocalExecutor:
             what, value = pipe.recv()
         except (EOFError, OSError):
             del self._running[pipe]
-            self._pool.end(child)
-            return Done(job.id, child.death(job.log))
+            return Done(job.id, self._pool.ended(child, job.log))
         if what == "said":
             self._tell(Said(value))
         elif what == "moved":

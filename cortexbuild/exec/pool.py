@@ -18,11 +18,12 @@ from typing import Any
 from ..core.ports import Job
 from ..core.step import Failure, Kind
 from ..errors import REPORT
-from ..processes import Process, Reach, start_python
+from ..processes import Late, Process, Reach, start_python
 from .errand import Errand
 
 LESS_AT_ONCE = "`-j 1` runs one step at a time; `resources: {memory: …}` says what there is"
 MOST_JOBS = 50  # of one child: libraries leak
+LEAVING = 5.0  # seconds for one that is ending by itself
 CODE = "a model's own code"
 """Instead of an engine's name. Such a child does one job: what ran in it may have changed it."""
 
@@ -92,6 +93,13 @@ class Pool:
             self.lent.remove(child)
         _end(child)
 
+    def ended(self, child: Child, log: str) -> Failure:
+        """What work comes to whose child has closed its pipe: it ends, and how tells why."""
+        with suppress(Late):
+            child.process.wait(LEAVING)
+        self.end(child)
+        return child.death(log)
+
     def run(
         self,
         work: Job | Errand,
@@ -111,8 +119,7 @@ class Pool:
                 tell(what, value)
         except (EOFError, OSError):
             hold(None)
-            self.end(child)
-            return child.death(work.log)
+            return self.ended(child, work.log)
         hold(None)
         self.give_back(child)
         return value

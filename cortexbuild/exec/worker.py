@@ -70,7 +70,7 @@ def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
     except CortexError as error:
         print(f"error: {error}", file=sys.stderr)
         return Failure(str(error), error.hint, log, error.exit_code)
-    except Exception as error:  # the one place where any error is an outcome, not a crash
+    except (Exception, SystemExit) as error:  # the one place where any is an outcome, not a crash
         traceback.print_exc()
         known = told(error, store) if isinstance(error, OSError) else None
         if known is not None:

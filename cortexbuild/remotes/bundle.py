@@ -27,6 +27,7 @@ from ..store.hashing import CHUNK, Summing
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.traces import MOST, trace_to_text
+from ..store.trouble import told
 from .archive import DAMAGED, member_of, name_of, reading, writing
 from .signing import SigningKey, is_signed, signed
 from .tiers import weigh
@@ -97,6 +98,8 @@ def bring_in(path: Path, store: LocalStore, trusted: Mapping[str, bytes], moved:
             for trace in arrived.traces:
                 store.keep_trace(trace, folder)
     except (OSError, *DAMAGED) as error:
+        if isinstance(error, OSError) and (known := told(error, str(store.root))):
+            raise known from error
         why = shown(str(error))
         raise IntegrityError(
             f"{path} is no bundle, or is damaged: {why}", hint=EXPORT_AGAIN

@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from ..core.ahead import ask_ahead
 from ..core.remote import Area, Remote, RemoteObject
 from ..core.step import StepKey
 from ..errors import IntegrityError
 from ..store.traces import trace_from_text
 from . import traces
 from .listing import NAME
+from .ranges import ASKED_AT_ONCE
 from .transfer import persist, read_short
 
 LONGEST_ROOT = 64 << 20
@@ -61,7 +63,8 @@ def _look(remote: Remote, before: float) -> tuple[Collected, set[RemoteObject]]:
     roots = sorted(_roots(remote), key=lambda root: root.name)
     keys = {key for root in roots if root.modified >= before for key in _keys(remote, root)}
     keys |= {StepKey(one.name) for one in records if one.modified >= before}
-    names = {name for key in keys for name in _contents(remote, key)}
+    read = ask_ahead(partial(_contents, remote), keys, ASKED_AT_ONCE)
+    names = {name for listed in read for name in listed}
     found = Collected()
     _sort(found, "roots", roots, set(), before)
     _sort(found, "ac", records, keys, before)

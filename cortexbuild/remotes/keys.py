@@ -44,10 +44,14 @@ def new_key(folder: Path, name: str) -> SigningKey:
         raise UsageError(
             f"there is a key `{name}` already: {path}", hint="give the new one another name"
         ) from None
-    with os.fdopen(handle, "w") as file:
-        file.write(secret_text(key) + "\n")
-        file.flush()
-        system().fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(secret_text(key) + "\n")
+            file.flush()
+            system().fsync(file.fileno())
+    except OSError:  # half a key would keep its name
+        path.unlink()
+        raise
     return key
 
 
@@ -127,6 +131,10 @@ def _lines(path: Path) -> list[str]:
         lines = [line.strip() for line in path.read_text().splitlines()]
     except FileNotFoundError:
         return []
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: not text: {error.reason}", hint="remove it, and trust the keys anew"
+        ) from None
     found = [line for line in lines if line and not line.startswith("#")]
     for line in found:
         try:

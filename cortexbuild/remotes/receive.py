@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from threading import Lock
 
 from ..core.address import Address
+from ..core.ahead import ask_ahead
 from ..core.digest import Digest, File, Tree
 from ..core.remote import Moved, Remote
 from ..errors import IntegrityError, RemoteError
@@ -18,7 +19,7 @@ from ..store.delivery import StoreDelivery
 from ..store.hashing import Sums
 from ..store.local import LocalStore
 from . import repairs
-from .transfer import bring
+from .transfer import bring, in_turn
 
 Say = Callable[[str], None]
 
@@ -59,30 +60,19 @@ def receive(
             delivery.moved(file.size)
         else:
             missing[file.digest] = file
-    lock = Lock()
-
-    def moved(count: int) -> None:
-        with lock:
-            delivery.moved(count)
-
-    pool = ThreadPoolExecutor(AT_ONCE)
-    try:
-        arriving = [
-            pool.submit(_from_any, remotes, _Arrival(file, delivery.part(file)), moved)
-            for file in missing.values()
-        ]
-        for one in arriving:
-            arrival = one.result()
+    # One after the other: each is an open file, and there may be thousands.
+    wanted = (_Arrival(file, delivery.part(file)) for file in missing.values())
+    bring_one = partial(_from_any, remotes, in_turn(delivery.moved))
+    with closing(ask_ahead(bring_one, wanted, AT_ONCE)) as arriving:
+        for arrival in arriving:
             _take(arrival, store, delivery, say)
             assert arrival.address is not None, "what was taken came from somewhere"
             came[arrival.address.name] += arrival.file.size
-    finally:
-        pool.shutdown(cancel_futures=True)
     return came
 
 
 def _from_any(
-    remotes: Sequence[tuple[Address, Remote]], arrival: _Arrival, moved: Moved
+    remotes: Sequence[tuple[Address, Remote]], moved: Moved, arrival: _Arrival
 ) -> _Arrival:
     """Collect a content from the first remote that has it right."""
     for address, remote in remotes:

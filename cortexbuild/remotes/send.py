@@ -24,7 +24,7 @@ from ..store.local import LocalStore
 from . import repairs, traces
 from .signing import SigningKey, is_signed, signed
 from .tiers import weigh
-from .transfer import persist
+from .transfer import in_turn, persist
 
 AT_ONCE = 2
 """Contents on their way at the same time; in a bucket each goes in several parts at once anyway."""
@@ -118,9 +118,10 @@ def send_contents(
     sent.there += len(files) - len(missing)
     sender.store.check_blobs(missing)  # all are read before any goes out
     begin(sum(file.size for file in missing))
+    told = in_turn(moved)
     pool = ThreadPoolExecutor(AT_ONCE)
     try:
-        for one in [pool.submit(_send_content, sender, file, moved) for file in missing]:
+        for one in [pool.submit(_send_content, sender, file, told) for file in missing]:
             one.result()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 
 from ..core.digest import File
@@ -38,6 +39,17 @@ def persist(ask: Callable[[], T], come: Callable[[], int] = lambda: 0) -> T:
             if not error.passing or attempt == TRIES:
                 raise
             time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+
+
+def in_turn(moved: Moved) -> Moved:
+    """For several threads: it is told by one after the other."""
+    lock = Lock()
+
+    def told(count: int) -> None:
+        with lock:
+            moved(count)
+
+    return told
 
 
 def read_short(remote: Remote, area: Area, name: str, most: int) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -200,10 +201,15 @@ class Blobs:
             wrong = taken.stat().st_ino
             disk.rename(taken, folder / path.name)
             for placed in files_in(self.root / "trees"):
-                if placed.lstat().st_ino == wrong:
-                    disk.unlink(placed)
+                with suppress(FileNotFoundError):
+                    if placed.lstat().st_ino == wrong:
+                        disk.unlink(placed)
 
 
 def files_in(folder: Path) -> list[Path]:
-    """The files and links below a folder, sorted."""
-    return sorted(path for path in folder.rglob("*") if path.is_symlink() or path.is_file())
+    """The files and links below a folder, sorted. What goes meanwhile is among them or not."""
+    found: list[Path] = []
+    for within, folders, names in os.walk(folder):
+        paths = (Path(within, name) for name in (*folders, *names))
+        found += (path for path in paths if path.is_symlink() or path.is_file())
+    return sorted(found)

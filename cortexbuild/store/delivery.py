@@ -13,6 +13,7 @@ from . import disk
 from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
 from .local import LocalStore
+from .locks import has_name, lock
 
 Progress = Callable[[int, int], None]
 
@@ -21,8 +22,9 @@ class StoreDelivery:
     """Files of `tree` on their way into `store`, by way of the folder `scratch`."""
 
     def __init__(self, store: LocalStore, tree: Tree, scratch: Path, progress: Progress) -> None:
-        self._store, self._tree, self._scratch = store, tree, scratch
-        self._progress, self._done = progress, 0
+        self._store, self._scratch = store, scratch
+        self._expected = {file.path: file for file in tree.files}
+        self._progress, self._done, self._size = progress, 0, tree.size
         self._held: dict[Path, int] = {}
 
     def copy(self, path: str, source: Path) -> None:
@@ -55,16 +57,16 @@ class StoreDelivery:
         while True:
             handle = disk.handle(path)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if os.fstat(handle).st_ino == path.stat().st_ino:
-                    self._held[path] = handle
-                    return path
+                mine = lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                os.close(handle)
+                mine = False
+            if mine and has_name(handle, path):
+                self._held[path] = handle
+                return path
+            os.close(handle)
+            if not mine:
                 return self._scratch / path.name
-            except FileNotFoundError:
-                pass
-            os.close(handle)  # its last holder took it away between our two looks
+            # Its last holder took it away between our two looks.
 
     def take(self, path: str, part: Path, sums: Sums | None = None) -> None:
         mine = self._scratch / f"{part.name}.whole"  # from here on nobody else sees it by name
@@ -83,10 +85,10 @@ class StoreDelivery:
 
     def moved(self, count: int) -> None:
         self._done += count
-        self._progress(self._done, self._tree.size)
+        self._progress(self._done, self._size)
 
     def _accept(self, path: str, draft: Path, sums: Sums) -> None:
-        expected = self._tree.find(path)
+        expected = self._expected.get(path)
         if expected is None:
             raise IntegrityError(
                 f"`{path}` was not pinned, but the source brought it", hint=HOSTILE_NAMES

@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -63,7 +64,7 @@ class LocalStore(Blobs):
 
     def is_placed(self, tree: Tree) -> bool:
         """Whether the folder of a tree is there, each file in it the very file in cas; or, where
-        the file system has no links, with its content."""
+        the file system has no links, or no more of them for that file, with its content."""
         folder = self.tree_folder(tree)
         try:
             return all(self._is(folder / file.path, file) for file in tree.files) and sum(
@@ -76,8 +77,8 @@ class LocalStore(Blobs):
         stat, blob = path.stat(), self.blob(file.digest).stat()
         if stat.st_ino == blob.st_ino:
             return True
-        linked = stat.st_nlink > 1 or blob.st_nlink > 1
-        return not linked and stat.st_size == file.size and sums_of(path).sha256 == file.digest
+        copied = stat.st_nlink == 1 and stat.st_size == file.size
+        return copied and sums_of(path).sha256 == file.digest
 
     def place(self, tree: Tree, scratch: Path) -> Path:
         """Make the folder of a tree, all at once; the bytes must be here."""
@@ -91,10 +92,11 @@ class LocalStore(Blobs):
             disk.make_passing_folder(dest.parent)
             self.link_out(file, dest)
         if folder.exists():  # damaged, or of a layout that changed
-            disk.rename(folder, scratch / f"{tree.digest}.old")
+            with suppress(FileNotFoundError):  # another process was first
+                disk.rename(folder, scratch / f"{tree.digest}.old")
         for within, _, _ in os.walk(draft):
             disk.fsync_folder(Path(within))
-        disk.rename_folder(draft, folder)  # unless another process was first
+        disk.rename_folder(draft, folder)  # or it was first with this
         disk.fsync_folder(folder.parent)  # before a view shows it
         if not self.is_placed(tree):
             raise StoreError(

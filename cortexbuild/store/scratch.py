@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from . import disk
-from .waiting import is_held, pid_lives
+from .locks import is_held, lock
+from .waiting import pid_lives
 
 HELD = ".lock"
 
@@ -24,7 +25,7 @@ def scratch(root: Path) -> Iterator[Path]:
     try:
         handle = disk.handle(draft)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            lock(handle, fcntl.LOCK_EX)
             disk.rename(draft, folder / HELD)
             yield folder
         finally:

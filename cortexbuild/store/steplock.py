@@ -7,15 +7,13 @@ holds, and who has opened one meanwhile opens the next.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import disk
+from .locks import has_name, holder, lock, sign
 from .waiting import acquire
 
 DIGITS = 64
@@ -36,14 +34,12 @@ def step_lock(
         try:
             acquire(
                 handle, fcntl.LOCK_EX, patience,
-                lambda: f"{label} is being made by {_holder(path)}",
-                lambda: f"{label} waits for {_holder(path)}", say,
+                lambda: f"{label} is being made by {holder(path)}",
+                lambda: f"{label} waits for {holder(path)}", say,
             )  # fmt: skip
-            if not _has_name(handle, path):
+            if not has_name(handle, path):
                 continue
-            os.ftruncate(handle, 0)
-            holder = {"pid": os.getpid(), "host": socket.gethostname(), "step": label}
-            os.pwrite(handle, json.dumps({**holder, "since": time.strftime("%H:%M")}).encode(), 0)
+            sign(handle)
             yield
             return
         finally:
@@ -56,23 +52,7 @@ def sweep_step_locks(root: Path) -> None:
         with suppress(FileNotFoundError, BlockingIOError):
             handle = disk.handle(path, os.O_RDWR)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _has_name(handle, path):
+                if lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB) and has_name(handle, path):
                     disk.unlink(path)
             finally:
                 os.close(handle)
-
-
-def _has_name(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False
-
-
-def _holder(path: Path) -> str:
-    try:
-        held = json.loads(path.read_text())
-        return f"pid {held['pid']} on {held['host']} (since {held['since']})"
-    except (OSError, ValueError, KeyError):
-        return "another process"

@@ -9,17 +9,16 @@ no other: who comes signs at a door, and that is shut meanwhile.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ..errors import StoreError
 from . import disk
-from .waiting import acquire, is_held
+from .locks import holder, is_held, lock, sign
+from .waiting import acquire
 
 
 @contextmanager
@@ -29,15 +28,21 @@ def store_lock(
 ) -> Iterator[None]:  # fmt: skip
     """While it is held, no bytes go from the store; `alone`, no other command uses them.
 
-    Raises BusyError when it is not obtained within `patience` seconds.
+    Raises BusyError when it is not obtained within `patience` seconds, and StoreError for who is to
+    be alone where there are no locks.
     """
     handle = disk.handle(root / "locks" / "store.lock")
     try:
-        acquire(
+        locked = acquire(
             handle, fcntl.LOCK_EX if alone else fcntl.LOCK_SH, patience,
             lambda: f"the store is in use by {_others(root)}",
             lambda: f"{command} waits for {_others(root)}", say,
         )  # fmt: skip
+        if alone and not locked:
+            raise StoreError(
+                f"{root} is on a file system without locks, so nobody knows who uses it",
+                hint="set CORTEX_HOME to a folder on a local disk",
+            )
         if alone:
             _sweep(root)
         with _signed(root, command):
@@ -52,8 +57,8 @@ def alone_for_now(root: Path) -> Iterator[bool]:
     this ends."""
     with _door(root) as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alone = len(holders(root)) == 1
+            locked = lock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = locked and len(holders(root)) == 1
         except BlockingIOError:  # somebody comes
             alone = False
         yield alone
@@ -63,12 +68,9 @@ def holders(root: Path) -> list[str]:
     """Who holds the lock now, as a person reads it."""
     found = []
     for path in sorted((root / "locks" / "holders").glob("*")):
-        try:
-            held = json.loads(path.read_text()) if is_held(path) else None
-        except (OSError, ValueError):
-            continue
-        if held is not None:
-            found.append(f"pid {held['pid']} on {held['host']} ({held['what']})")
+        with suppress(FileNotFoundError):
+            if is_held(path):
+                found.append(holder(path))
     return found
 
 
@@ -80,11 +82,9 @@ def _signed(root: Path, command: str) -> Iterator[None]:
     handle = disk.handle(path)
     try:
         with _door(root) as door:
-            fcntl.flock(door, fcntl.LOCK_SH)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            holder = {"pid": os.getpid(), "host": socket.gethostname()}
-            holder["what"] = f"{command}, since {time.strftime('%H:%M')}"
-            os.pwrite(handle, json.dumps(holder).encode(), 0)
+            lock(door, fcntl.LOCK_SH)
+            lock(handle, fcntl.LOCK_EX)
+            sign(handle, command)
         yield
     finally:
         disk.unlink(path)

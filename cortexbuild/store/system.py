@@ -29,6 +29,14 @@ class System:
     def handle(self, path: Path, flags: int, mode: int) -> int:
         return os.open(path, flags, mode)
 
+    def lock(self, handle: int, how: int) -> None:
+        fcntl.flock(handle, how)
+
+    def say(self, handle: int, content: bytes) -> None:
+        """Have this be all that an open file says."""
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, content, 0)
+
     def fsync(self, handle: int) -> None:
         """Have what was written on the disk before anything that is written later.
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import BusyError
+from .locks import lock
 
 SAY_AFTER = 2.0  # seconds before saying whom one waits for
 
@@ -16,16 +17,16 @@ SAY_AFTER = 2.0  # seconds before saying whom one waits for
 def acquire(
     handle: int, how: int, patience: float | None,
     busy: Callable[[], str], waits: Callable[[], str], say: Callable[[str], None],
-) -> None:  # fmt: skip
+) -> bool:  # fmt: skip
     """Take a `flock` of the kind `how`. `busy` says why it cannot be had, `waits` that one waits.
 
-    Raises BusyError when it is not obtained within `patience` seconds; None is for ever.
+    Says whether there is such a thing. Raises BusyError when it is not obtained within `patience`
+    seconds; None is for ever.
     """
     started, said = time.monotonic(), False
     while True:
         try:
-            fcntl.flock(handle, how | fcntl.LOCK_NB)
-            return
+            return lock(handle, how | fcntl.LOCK_NB)
         except BlockingIOError:
             waited = time.monotonic() - started
             if patience is not None and waited >= patience:
@@ -36,18 +37,6 @@ def acquire(
                 said = True
                 say(waits())
             time.sleep(0.05)
-
-
-def is_held(path: Path) -> bool:
-    """Whether a process has the lock of a file. Raises FileNotFoundError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
 
 
 def pid_lives(pid: int) -> bool:

@@ -25,6 +25,7 @@ ELSEWHERE = {
 OF_OS = {
     "rename", "replace", "renames", "link", "symlink", "unlink", "remove", "mkdir", "makedirs",
     "rmdir", "removedirs", "truncate", "chmod", "fsync", "mkfifo", "utime",
+    "ftruncate", "pwrite",
 }  # fmt: skip
 OF_PATHS = {
     "write_text", "write_bytes", "rename", "hardlink_to", "symlink_to", "unlink", "mkdir", "rmdir",

@@ -106,6 +106,28 @@ def test_what_another_way_may_need_stays_until_it_is_known(data):
     assert world.is_here(world.tree(f16))
 
 
+class Busy(Counting):
+    """A store that another command uses when something is to go for the first time."""
+
+    def drop(self, files):
+        return super().drop(files) if self.gone else self.gone.append(frozenset()) or set()
+
+
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_what_could_not_go_goes_with_the_next(data):
+    first, f16, _ = family(1)
+    params = {"n": 9, "dull": False}
+    other = Step(Kind.CONVERT, TOOL, params, first.steps[f16].inputs, "f16-9")
+    end = Step(Kind.QUANTIZE, TOOL, params, {"model": Input(other.id)}, "q-9")
+    goals = {**first.goals, "q-9": Goal(end.id, (), "x", "x")}
+    plan = Plan({**first.steps, other.id: other, end.id: end}, goals)
+    world = Busy(plan, data, {})
+    assert world.build() == {}
+    assert not any(world.is_here(world.tree(id_)) for id_ in (f16, other.id))
+    assert all(world.is_here(world.tree(goal.model)) for goal in goals.values())
+
+
 class Racing(World):
     """A world in which a file of what was just made goes, once, as part of something else."""
 

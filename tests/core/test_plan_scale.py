@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from cortexbuild.app.build import build
+from cortexbuild.app.intermediates import Intermediates, between
 from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import Digest, File, Tree, digest_bytes
 from cortexbuild.core.document import Text
@@ -96,13 +98,44 @@ class Instant:
         pass
 
 
+def some_room(plan: Plan) -> Schedule:
+    seconds = {id_: float(number % 7) for number, id_ in enumerate(plan.steps)}
+    return Schedule(Capacity(8), lambda _: Needs(3), lambda: ways(plan, seconds))
+
+
 def built(plan: Plan) -> None:
     """All of it, where there is room for some."""
     agenda = Agenda(plan, plan.ends(Scope(tuple(plan.goals))), lambda *_: None, lambda _: True)
-    seconds = {id_: float(number % 7) for number, id_ in enumerate(plan.steps)}
-    schedule = Schedule(Capacity(8), lambda _: Needs(3), lambda: ways(plan, seconds))
+    schedule = some_room(plan)
     assert build(agenda, Instant(), lambda ready: ready, lambda _: None, schedule=schedule) == {}
     assert not agenda.unfinished()
+
+
+def passed(plan: Plan) -> None:
+    """The same, and what was made on the way goes as soon as nothing needs it."""
+    here: set[Digest] = set()
+
+    class Keeping(Instant):
+        def wait(self):
+            done = super().wait()
+            here.update(file.digest for file in done.outcome.tree.files)
+            return done
+
+    def drop(files):
+        here.difference_update(files)
+        return set()
+
+    ends, passing = plan.ends(Scope(tuple(plan.goals))), Intermediates(plan, drop)
+    agenda = Agenda(
+        plan, ends, lambda *_: None, lambda tree: here >= {file.digest for file in tree.files}
+    )
+    let_go = partial(passing.let_go, [agenda])
+    assert build(
+        agenda, Keeping(), lambda ready: ready, lambda _: None,
+        schedule=some_room(plan), let_go=let_go,
+    ) == {}  # fmt: skip
+    assert not any(Digest(id_) in here for id_ in between(plan))
+    assert all(Digest(id_) in here for id_ in ends)
 
 
 def each_target(plan: Plan) -> None:
@@ -132,8 +165,9 @@ def operations(work: Callable[[], object]) -> int:
 
 
 @pytest.mark.parametrize(
-    "work", [lambda n: planned(n), lambda n: built(PLANS[n]), lambda n: each_target(PLANS[n])],
-    ids=["to plan", "to build", "to ask of each target"],
+    "work", [lambda n: planned(n), lambda n: built(PLANS[n]), lambda n: passed(PLANS[n]),
+             lambda n: each_target(PLANS[n])],
+    ids=["to plan", "to build", "to build and let go", "to ask of each target"],
 )  # fmt: skip
 def test_twice_the_models_are_twice_the_work(work):
     work(SIZES[0])  # what is done once for all is done

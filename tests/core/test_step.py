@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from cortexbuild.core.digest import Digest, File, Tree
-from cortexbuild.core.step import Input, Kind, Step, StepId, ToolId, explain, key_of
+from cortexbuild.core.step import (
+    Input,
+    Kind,
+    Step,
+    StepId,
+    StepKey,
+    ToolId,
+    Trace,
+    explain,
+    key_of,
+)
 
 TOOL = ToolId("mlx", 1, {"mlx": "0.32.4"})
 SOURCE = StepId("s" * 64)
@@ -88,3 +98,12 @@ def test_explain_names_each_difference_once():
 def test_explain_shortens_digests_and_names_what_is_new():
     said = [str(d) for d in explain({"inputs": {"c.json": "b" * 64}}, {"inputs": {}})]
     assert said == ["inputs.c.json: nothing -> bbbbbbbbbbbb"]
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("1.5", 1.5), ("0.000", 0.0), ("", None), ("long", None), ("nan", None), ("inf", None), ("-1", None)],
+)  # fmt: skip
+def test_a_record_of_elsewhere_may_say_anything_of_its_time(told, seconds):
+    assert Trace(StepKey(""), {}, TREE, "m:t/quantize", {"seconds": told}).seconds == seconds
+    assert Trace(StepKey(""), {}, TREE, "m:t/quantize", {}).seconds is None

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from multiprocessing.connection import Pipe
 
 import pytest
 from plugin.cortexbuild_text import CutParams
@@ -17,7 +21,7 @@ from cortexbuild.core.needs import PROCESS, Capacity, Needs
 from cortexbuild.core.ports import Job
 from cortexbuild.core.step import Failure, Input, Kind, Step, StepId, ToolId, Trace, key_of
 from cortexbuild.exec.local import LocalExecutor
-from cortexbuild.exec.pool import Pool
+from cortexbuild.exec.pool import Child, Pool
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 from cortexbuild.testing import fetch_step, text_plan
@@ -150,6 +154,39 @@ def test_any_exception_of_a_tool_is_an_outcome(executor, store, tmp_path):
     outcome = executor.wait().outcome
     assert isinstance(outcome, Failure) and "ValueError: no scissors" in outcome.message
     assert outcome.log == job.log and "Traceback" in (tmp_path / "a.log").read_text()
+
+
+def test_a_tool_that_ends_its_process_is_an_outcome_with_what_it_said(executor, store, tmp_path):
+    """As scripts do that are called as libraries."""
+    (job,) = cuts_of(store, tmp_path, "a", fail="exit")
+    executor.start(job)
+    outcome = executor.wait().outcome
+    assert isinstance(outcome, Failure) and "SystemExit: no scissors" in outcome.message
+
+
+def test_a_step_whose_log_cannot_be_written_runs(store, tmp_path):
+    (job,) = cuts_of(store, tmp_path, "a")
+    (tmp_path / "taken").write_text("")
+    with closing(LocalExecutor(1, 1, lambda event: None)) as executor:
+        executor.start(replace(job, log=str(tmp_path / "taken" / "a.log")))
+        assert isinstance(executor.wait().outcome, Trace)
+
+
+def test_a_child_that_is_ending_is_not_killed_before_it_says_how(tmp_path):
+    ours, theirs = Pipe()
+    life = os.open(os.devnull, os.O_RDONLY)
+    code = "import os, sys, time\nos.close(int(sys.argv[1]))\ntime.sleep(0.3)\nsys.exit(3)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(theirs.fileno())],
+        pass_fds=[theirs.fileno()], start_new_session=True,
+    )  # fmt: skip
+    theirs.close()
+    pool = Pool(1)
+    pool.lent.append(Child(process, ours, life, "text"))
+    with pytest.raises(EOFError):
+        ours.recv()
+    assert pool.ended(pool.lent[0], "a.log").message == "its process ended with 3"
+    assert pool.lent == []
 
 
 def test_an_engine_that_crashes_is_a_failed_step_and_the_next_runs(executor, store, tmp_path):

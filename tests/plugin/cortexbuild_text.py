@@ -59,6 +59,8 @@ def cut(run: Run, params: CutParams) -> None:
     if params.fail == "tell":  # all that it was told, and what a library may quote
         print(dict(os.environ), file=sys.stderr)
         raise ValueError(f"{dict(os.environ)} https://me:quoted-9@host/?sig=quoted-9")
+    if params.fail == "exit":
+        sys.exit("no scissors")
     if params.fail == "kill":
         print("cutting", flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

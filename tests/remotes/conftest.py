@@ -24,6 +24,9 @@ needs_nginx = pytest.mark.skipif(
     servers.find_nginx() is None,
     reason="no nginx: `apt-get install nginx-light` or `brew install nginx`, or set NGINX",
 )
+ALL_KINDS = [
+    pytest.param(kind, marks=needs_nginx if kind.startswith("http") else ()) for kind in KINDS
+]
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import tarfile
 from contextlib import closing
 
 import pytest
+from remotes.asking import unseen
 from remotes.results import KEY, TRUSTED, built
+from store.disks import Lacking
 
-from cortexbuild.errors import IntegrityError
+from cortexbuild.errors import IntegrityError, StoreError
 from cortexbuild.remotes.bundle import bring_in, export
 from cortexbuild.store.local import LocalStore
+from cortexbuild.store.system import replaced
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ def made(tmp_path):
     path = tmp_path / "set.tar"
     with closing(LocalStore(tmp_path / "store")) as store:
         traces = built(store, size=100_000)
-        export(path, [(t, True) for t in traces], store, KEY, TRUSTED, lambda _: None)
+        export(path, [(t, True) for t in traces], store, KEY, TRUSTED, unseen)
     with tarfile.open(path) as tar:
         members = {m.name: tar.extractfile(m).read() for m in tar}
     return path, traces, members
@@ -34,7 +38,7 @@ def other(tmp_path):
 
 
 def take(path, store, trusted=TRUSTED):
-    return bring_in(path, store, trusted, lambda _: None)
+    return bring_in(path, store, trusted, unseen)
 
 
 def rewrite(path, members, change=lambda member: None):
@@ -52,7 +56,7 @@ def test_there_and_back(tmp_path, other, name):
     with closing(LocalStore(tmp_path / "store")) as store:
         traces = built(store, size=100_000)
         parcels = [(traces[0], True), (traces[1], False)]
-        written = export(tmp_path / name, parcels, store, KEY, TRUSTED, lambda _: None)
+        written = export(tmp_path / name, parcels, store, KEY, TRUSTED, unseen)
     assert take(tmp_path / name, other) == written
     assert (written.records, written.contents) == (2, 2)
     assert other.has_tree(traces[0].tree) and not other.has_tree(traces[1].tree)
@@ -64,7 +68,7 @@ def test_the_same_results_give_the_same_bytes(tmp_path):
     with closing(LocalStore(tmp_path / "store")) as store:
         parcels = [(t, True) for t in built(store, size=1000)]
         for name in ("a.tar", "b.tar"):
-            export(tmp_path / name, parcels, store, KEY, TRUSTED, lambda _: None)
+            export(tmp_path / name, parcels, store, KEY, TRUSTED, unseen)
     assert (tmp_path / "a.tar").read_bytes() == (tmp_path / "b.tar").read_bytes()
 
 
@@ -178,5 +182,14 @@ def test_a_damaged_content_is_not_exported(tmp_path):
         blob.chmod(0o644)
         blob.write_bytes(b"x" * 1000)
         with pytest.raises(IntegrityError, match="damaged or gone"):
-            export(tmp_path / "x.tar", [(traces[0], True)], store, KEY, TRUSTED, lambda _: None)
+            export(tmp_path / "x.tar", [(traces[0], True)], store, KEY, TRUSTED, unseen)
     assert not list(tmp_path.glob("*x.tar*"))
+
+
+def test_a_disk_that_is_full_is_not_taken_for_a_damaged_bundle(made, other):
+    with (
+        replaced(Lacking("open", errno.ENOSPC)),
+        pytest.raises(StoreError, match="No space left on device") as found,
+    ):
+        take(made[0], other)
+    assert "make room on that disk" in found.value.hint

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import closing
+from threading import Barrier
 
 import pytest
+from remotes.asking import unseen
 from remotes.results import KEY, TRUSTED, built
 
 from cortexbuild.core.address import Address
@@ -35,7 +37,7 @@ class Shared:
     def push(self, *traces):
         sender = Sender(self.address, self.remote, KEY, TRUSTED, self.store)
         with scratch(self.store.root) as work:
-            return send(sender, [(trace, True) for trace in traces], work, lambda _: None)
+            return send(sender, [(trace, True) for trace in traces], work, unseen)
 
     def age(self, days):
         for path in self.folder.rglob("*"):
@@ -48,7 +50,7 @@ class Shared:
         return collect(self.remote, time.time() - days * DAY, dry=dry)
 
     def audit(self):
-        return audit(self.address, self.remote, TRUSTED, self.store.index, lambda _: None)
+        return audit(self.address, self.remote, TRUSTED, self.store.index, unseen)
 
 
 @pytest.fixture
@@ -69,6 +71,20 @@ def test_what_a_young_push_was_about_stays_however_old_it_is(shared):
     assert len(shared.names("roots")) == 1
     assert {area: len(gone) for area, gone in found.gone.items()} == {"roots": 1, "ac": 1, "cas": 2}
     assert shared.push(three).contents == 2 and not shared.audit().damaged
+
+
+def test_records_are_read_several_at_a_time(shared, monkeypatch):
+    shared.push(*shared.traces)
+    here, read = Barrier(len(shared.traces), timeout=10), shared.remote.read
+
+    def meeting(area, name, start=0):
+        if area == "ac":
+            here.wait()  # alone none of them would go on
+        return read(area, name, start)
+
+    monkeypatch.setattr(shared.remote, "read", meeting)
+    assert shared.collect(30).size == 0
+    assert len(shared.names("cas")) == 2 * len(shared.traces)
 
 
 def test_what_is_young_stays_without_a_root(shared):
@@ -155,5 +171,5 @@ def test_an_audit_tells_of_records_without_contents_and_of_strangers(shared):
         (shared.folder / "cas" / file.digest).unlink()
     found = shared.audit()
     assert (found.bare, found.damaged) == (1, [])
-    found = audit(shared.address, shared.remote, {}, shared.store.index, lambda _: None)
+    found = audit(shared.address, shared.remote, {}, shared.store.index, unseen)
     assert dict(found.doubted) == {"signed by ci, which is not trusted": 3}

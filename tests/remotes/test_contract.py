@@ -11,15 +11,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from remotes.conftest import KINDS, Place, needs_nginx
+from remotes.asking import unseen
+from remotes.conftest import ALL_KINDS, Place
 
 from cortexbuild.core.remote import Area, Remote
 from cortexbuild.remotes import ranges
 
-MARKS = {"http": needs_nginx, "https": needs_nginx}
-pytestmark = pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=MARKS.get(kind, ())) for kind in KINDS]
-)
+pytestmark = pytest.mark.parametrize("kind", ALL_KINDS)
 LARGE = random.Random(7).randbytes(20 << 20)
 """Of five ranges, and of three parts, the last of which is not whole."""
 
@@ -42,10 +40,6 @@ def named(text: str) -> str:
 
 
 A, B, C = (named(letter) for letter in "abc")
-
-
-def unseen(count: int) -> None:
-    """For a write whose progress is not looked at."""
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from remotes import servers
+from remotes.asking import NAME, source, unseen
 from remotes.conftest import needs_nginx
 from remotes.servers import Handler, odd_server
 
@@ -18,7 +19,6 @@ from cortexbuild.errors import RemoteError
 from cortexbuild.remotes import credentials, http, open_remote
 from cortexbuild.remotes.http import HttpRemote
 
-NAME = "ab" * 32
 CONTENT = bytes(range(256)) * 5000
 
 
@@ -26,16 +26,6 @@ def remote_at(url: str, tmp_path: Path, **more: str) -> HttpRemote:
     remote = open_remote(Address.model_validate({"url": url, "name": "team", **more}), tmp_path)
     assert isinstance(remote, HttpRemote)
     return remote
-
-
-def source(tmp_path: Path, size: int = 5) -> Path:
-    path = tmp_path / "source"
-    path.write_bytes(b"x" * size)
-    return path
-
-
-def unseen(count: int) -> None:
-    """For a write whose progress is not looked at."""
 
 
 def test_a_server_without_ranges_is_read_from_an_offset(tmp_path):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import stat
 
 import pytest
+from store.disks import Lacking
 
 from cortexbuild.errors import UsageError
 from cortexbuild.remotes import keys
+from cortexbuild.store.system import replaced
 
 
 def test_a_new_key_is_for_its_owner_alone(tmp_path):
@@ -81,3 +84,16 @@ def test_a_name_that_is_none(tmp_path, name):
     with pytest.raises(UsageError):
         keys.new_key(tmp_path / "keys", name)
     assert not list(tmp_path.rglob("*.key"))
+
+
+def test_a_file_of_trusted_keys_that_is_no_text(tmp_path):
+    (tmp_path / "trusted").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="trusted: not text"):
+        keys.trusted_keys(tmp_path, [])
+
+
+def test_without_room_no_half_of_a_key_stays(tmp_path):
+    with replaced(Lacking("fsync", errno.ENOSPC)), pytest.raises(OSError, match="No space left"):
+        keys.new_key(tmp_path, "ci-2026")
+    assert keys.own_keys(tmp_path) == []
+    assert keys.new_key(tmp_path, "ci-2026").name == "ci-2026"

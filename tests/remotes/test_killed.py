@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from remotes.asking import unseen
 from remotes.conftest import needs_nginx
 from remotes.results import KEY, TRUSTED, built
 from remotes.servers import find_nginx, plain_nginx
@@ -78,7 +79,7 @@ def push(root: Path, url: str) -> None:
     remote = open_remote(address, root)
     with closing(store), scratch(store.root) as work:
         parcels = [(trace, True) for trace in store.traces()]
-        send(Sender(address, remote, KEY, TRUSTED, store), parcels, work, lambda _: None)
+        send(Sender(address, remote, KEY, TRUSTED, store), parcels, work, unseen)
 
 
 def pull(root: Path, url: str, trees: list[Tree]) -> None:
@@ -87,7 +88,7 @@ def pull(root: Path, url: str, trees: list[Tree]) -> None:
     with closing(store), scratch(store.root) as work:
         for tree in trees:
             with closing(StoreDelivery(store, tree, work, lambda *_: None)) as delivery:
-                receive(tree, [remote], store, delivery, lambda _: None)
+                receive(tree, [remote], store, delivery, unseen)
 
 
 def lose_half(folder: Path) -> None:

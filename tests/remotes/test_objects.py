@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from remotes import servers
+from remotes.asking import NAME, source, unseen
 from remotes.conftest import BUCKET, KEYS
 from remotes.servers import Handler, odd_server
 
@@ -18,7 +19,6 @@ from cortexbuild.errors import RemoteError
 from cortexbuild.remotes import objects, open_remote, ranges
 from cortexbuild.remotes.objects import ObjectRemote
 
-NAME = "ab" * 32
 EMPTY = b"""<?xml version="1.0"?><ListBucketResult><Name>b</Name><Prefix></Prefix>
 <KeyCount>0</KeyCount><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated></ListBucketResult>"""
 
@@ -34,16 +34,6 @@ def remote_at(endpoint: str, tmp_path: Path, **more: str) -> ObjectRemote:
     remote = open_remote(address, tmp_path)
     assert isinstance(remote, ObjectRemote)
     return remote
-
-
-def source(tmp_path: Path, size: int = 5) -> Path:
-    path = tmp_path / "source"
-    path.write_bytes(b"x" * size)
-    return path
-
-
-def unseen(count: int) -> None:
-    """For a write whose progress is not looked at."""
 
 
 def refusal(status: int, code: str) -> tuple[int, bytes]:

@@ -6,7 +6,8 @@ import time
 from contextlib import closing
 
 import pytest
-from remotes.conftest import KINDS, needs_nginx
+from remotes.asking import unseen
+from remotes.conftest import ALL_KINDS
 from remotes.results import KEY, TRUSTED, built
 
 from cortexbuild.remotes.audit import audit
@@ -17,14 +18,8 @@ from cortexbuild.store.delivery import StoreDelivery
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.scratch import scratch
 
-MARKS = {"http": needs_nginx, "https": needs_nginx}
 
-
-def unheard(*_) -> None:
-    """Where nobody listens."""
-
-
-@pytest.mark.parametrize("kind", [pytest.param(k, marks=MARKS.get(k, ())) for k in KINDS])
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_results_go_there_and_come_back(kind, place, tmp_path, monkeypatch):
     where = place(kind)
     for name, value in where.environment.items():
@@ -34,24 +29,24 @@ def test_results_go_there_and_come_back(kind, place, tmp_path, monkeypatch):
         traces = built(store, count=2, size=3_000_000)
         sender = Sender(address, remote, KEY, TRUSTED, store)
         parcels = [(trace, True) for trace in traces]
-        assert send(sender, parcels, work, unheard).contents == 4
-        again = send(sender, parcels, work, unheard)
+        assert send(sender, parcels, work, unseen).contents == 4
+        again = send(sender, parcels, work, unseen)
         assert (again.contents, again.records, again.there) == (0, 0, 4 + 2)
 
         model = traces[0].tree.files[1]
         (tmp_path / "wrong").write_bytes(bytes(model.size))
-        remote.write("cas", model.digest, tmp_path / "wrong", unheard)
-        assert audit(address, remote, TRUSTED, store.index, unheard).damaged == [
+        remote.write("cas", model.digest, tmp_path / "wrong", unseen)
+        assert audit(address, remote, TRUSTED, store.index, unseen).damaged == [
             f"cas/{model.digest}"
         ]
-        assert send(sender, parcels, work, unheard).contents == 1
-        assert audit(address, remote, TRUSTED, store.index, unheard).damaged == []
+        assert send(sender, parcels, work, unseen).contents == 1
+        assert audit(address, remote, TRUSTED, store.index, unseen).damaged == []
 
     with closing(LocalStore(tmp_path / "laptop")) as other, scratch(other.root) as work:
         for trace in traces:
-            delivery = StoreDelivery(other, trace.tree, work, unheard)
+            delivery = StoreDelivery(other, trace.tree, work, unseen)
             with closing(delivery):
-                came = receive(trace.tree, [(address, remote)], other, delivery, unheard)
+                came = receive(trace.tree, [(address, remote)], other, delivery, unseen)
             assert came == {address.name: trace.tree.size}
             assert other.has_tree(trace.tree)
 

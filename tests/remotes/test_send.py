@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from remotes.asking import unseen
 from remotes.results import KEY, TRUSTED, built
 
 from cortexbuild.core.address import Address
@@ -27,7 +28,7 @@ def store(tmp_path):
 def push(store, folder, traces, key=KEY):
     sender = Sender(Address(url=f"file://{folder}"), FolderRemote(folder), key, TRUSTED, store)
     with scratch(store.root) as work:
-        return send(sender, [(trace, True) for trace in traces], work, lambda _: None)
+        return send(sender, [(trace, True) for trace in traces], work, unseen)
 
 
 def test_a_damaged_content_stays_here(store, tmp_path):

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import json
 import os
 from dataclasses import replace
+from shutil import rmtree
 from threading import Barrier, Event
 
 import pytest
 import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from store.disks import Before, Lacking
 
-import cortexbuild.store.scratch as scratch_module
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Trace, key_of
 from cortexbuild.errors import IntegrityError, StoreError
 from cortexbuild.store import disk, ingest
+from cortexbuild.store.blobs import files_in
 from cortexbuild.store.delivery import StoreDelivery
 from cortexbuild.store.hashing import CHUNK, Sums, sums_of, xxh3_of
 from cortexbuild.store.ingest import copy_summed
 from cortexbuild.store.local import LocalStore
 from cortexbuild.store.looking import Look, read_again, stat_of
 from cortexbuild.store.scratch import scratch, sweep
+from cortexbuild.store.system import replaced
 from cortexbuild.store.together import together
 from cortexbuild.store.traces import trace_from_text
 
@@ -128,6 +131,57 @@ def test_a_damaged_file_disappears_from_the_folders_that_show_it(store):
     assert not fresh.has_tree(tree)
     assert not (shown / "model.txt").exists()
     fresh.close()
+
+
+def test_a_damaged_file_disappears_though_a_folder_that_shows_it_goes_meanwhile(store):
+    trees = [put(store).tree]
+    trees += [Tree((replace(trees[0].files[0], path=name),)) for name in ("b.txt", "c.txt")]
+    with scratch(store.root) as folder:
+        shown = sorted(store.place(tree, folder) for tree in trees)
+    flip(store.blob(trees[0].files[0].digest))
+    fresh = reopened(store)
+    with replaced(Before("unlink", lambda _: rmtree(shown[1]))):
+        assert not fresh.has_tree(trees[0])
+    assert files_in(store.root / "trees") == []
+    fresh.close()
+
+
+def test_a_folder_that_goes_while_it_is_looked_through_is_no_error(tmp_path, monkeypatch):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").touch()
+    scandir = os.scandir
+
+    def gone(path):
+        if str(path) == str(tmp_path / "a"):
+            rmtree(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", gone)
+    assert files_in(tmp_path) == [tmp_path / "b" / "file"]
+
+
+def test_a_damaged_folder_that_another_process_takes_away_is_placed_anew(store):
+    tree = put(store).tree
+    with scratch(store.root) as folder:
+        shown = store.place(tree, folder)
+    (shown / "stray").touch()
+    with scratch(store.root) as folder, replaced(Before("rename", lambda *_: rmtree(shown))):
+        store.place(tree, folder)
+    assert store.is_placed(tree)
+
+
+def test_a_file_that_has_all_the_links_it_can_have_is_copied(store):
+    tree = put(store).tree
+    other = Tree((replace(tree.files[0], path="other.txt"),))
+    with scratch(store.root) as folder:
+        store.place(tree, folder)
+        with replaced(Lacking("link", errno.EMLINK)):
+            shown = store.place(other, folder)
+    assert store.is_placed(other)
+    (shown / "other.txt").chmod(0o600)
+    (shown / "other.txt").write_text("HELP")
+    assert not store.is_placed(other)
 
 
 def test_a_step_is_never_shown_a_damaged_input(store, tmp_path):
@@ -420,36 +474,25 @@ def test_work_is_done_together_in_order_and_ends_at_the_first_error():
     assert len(done) < 999
 
 
-def test_a_folder_that_is_being_made_is_not_swept(store, monkeypatch):
+def test_a_folder_that_is_being_made_is_not_swept(store):
     """Another process may sweep at any moment: before the lock is held, too."""
-    lock = scratch_module.fcntl.flock
-
-    def after_a_sweep(handle, how):
-        if how == scratch_module.fcntl.LOCK_EX:
-            assert sweep(store.root) == 0
-        return lock(handle, how)
-
-    monkeypatch.setattr(scratch_module.fcntl, "flock", after_a_sweep)
-    with scratch(store.root) as folder:
+    swept = []
+    other = Before("lock", lambda *_: swept.append(sweep(store.root)))
+    with replaced(other), scratch(store.root) as folder:
+        assert swept == [0]
         assert sweep(store.root) == 0
         (folder / "work").write_text("mine")
     assert not folder.exists()
 
 
-def test_what_another_took_away_is_not_collected_into(store, monkeypatch):
+def test_what_another_took_away_is_not_collected_into(store):
     """Its last holder moved the part away between the opening of it and the lock."""
     tree = Tree((File("a", digest_bytes(b"hello"), 5),))
-    lock, path = fcntl.flock, store.root / "partial" / f"{tree.files[0].digest}.part"
-
-    def too_late(handle, how):
-        monkeypatch.setattr(fcntl, "flock", lock)
-        path.unlink()
-        return lock(handle, how)
-
+    path = store.root / "partial" / f"{tree.files[0].digest}.part"
     with scratch(store.root) as folder:
         delivery = StoreDelivery(store, tree, folder, lambda *_: None)
-        monkeypatch.setattr(fcntl, "flock", too_late)
-        part = delivery.part(tree.files[0])
+        with replaced(Before("lock", lambda *_: path.unlink())):
+            part = delivery.part(tree.files[0])
         assert part == path and path.exists()
         part.write_bytes(b"hello")
         delivery.take("a", part)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from cortexbuild.store.local import LocalStore
+from cortexbuild.store.locks import is_held
 from cortexbuild.store.steplock import step_lock, sweep_step_locks
 from cortexbuild.store.system import System, replaced
-from cortexbuild.store.waiting import is_held
 
 KEY, OTHER = "a" * 64, "b" * 64
 

@@ -102,7 +102,7 @@ class Faulty(System):
             return True
 
     def _said(self, name: str, path: Path) -> str | None:
-        return None if name in ("write", "fsync") else str(path)  # they know only a number
+        return None if name in ("write", "fsync", "say") else str(path)  # they know only a number
 
     def open(self, path: Path, mode: str) -> FileIO:
         if not self.ask("open", path):
@@ -117,8 +117,14 @@ class Faulty(System):
             return os.open(os.devnull, os.O_RDWR)
         return super().handle(path, flags, mode)
 
+    def say(self, handle: int, content: bytes) -> None:
+        path = _opened(handle)
+        if self.ask("say", path):
+            super().say(handle, content)
+            self.power.changed(path)
+
     def fsync(self, handle: int) -> None:
-        path = Path(f"/proc/self/fd/{handle}").readlink()
+        path = _opened(handle)
         if self.ask("fsync", path):
             self.power.settle(path)
 
@@ -170,6 +176,10 @@ class Faulty(System):
     def clone(self, source: Path, dest: Path) -> bool:
         del source, dest
         return False  # as on most file systems: then all is written
+
+
+def _opened(handle: int) -> Path:
+    return Path(f"/proc/self/fd/{handle}").readlink()
 
 
 class _File(FileIO):

@@ -77,6 +77,8 @@ def test_a_full_disk_is_told_and_with_room_the_sync_goes_on(space, tmp_path):
             (home / "go").touch()
             said = "".join(run.communicate(timeout=60))
             assert run.returncode == 1, said
+            assert "(path:weights)" in small.run("cache", "gc", "--older-than", "0d").stdout
+            fill(home / "filler")
             (home / "filler").unlink()
         else:
             with replaced(Faulty(home, "open store.json", Fault("full", 28, stays=True))):

@@ -127,7 +127,7 @@ def _node(
         size=tree.size if tree else view.size,
         size_known=tree is not None,
         here=tree is not None and project.store.has_tree(tree),
-        seconds=float(trace.made["seconds"]) if trace and "seconds" in trace.made else None,
+        seconds=trace.seconds if trace else None,
         made_at=trace.made.get("at", "") if trace else "",
         platform=trace.made.get("platform", "") if trace else "",
     )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ...store.waiting import is_held
+from ...store.locks import is_held, lock
 
 FOLDER = "workers"
 
@@ -33,7 +33,7 @@ def beacon(root: Path) -> Iterator[tuple[str, str]]:
     handle = os.open(draft, os.O_CREAT | os.O_WRONLY, 0o600)
     try:
         os.write(handle, content.encode())
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        lock(handle, fcntl.LOCK_EX)
         draft.rename(folder / name)
         yield name, content
     finally:
