@@ -9,6 +9,7 @@ import time
 from ...app.generate import find_built, load_built
 from ...core.ports import Sampling
 from ...errors import UsageError, plain
+from ...runtimes.torchless import leave_out_torch
 from .command import Command, add_json, open_project, print_json
 
 
@@ -48,6 +49,8 @@ def _generate(args: argparse.Namespace) -> int:
             f"warning: {built.target} is not up to date; `cortexbuild sync` makes it so",
             file=sys.stderr,
         )
+    if args.alone and built.format.startswith("mlx"):
+        leave_out_torch()
     model = load_built(project, built)
     started = time.monotonic()
     to_terminal, pieces = sys.stdout.isatty(), list[str]()
