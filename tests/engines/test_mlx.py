@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 from engines.packed import write_small
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after, run_script
 from workspace import FEW, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
@@ -50,7 +50,7 @@ print(json.dumps([wrong, sizes]))
 
 
 def test_every_width_and_group_and_mixture_gives_the_tensors_of_mlx_lm(tmp_path):
-    wrong, sizes = run_script(EVERY_QUANTIZATION, MODEL, tmp_path / "work")
+    wrong, sizes = run_after(ENGINES, EVERY_QUANTIZATION, MODEL, tmp_path / "work")
     assert len(wrong) == 22
     assert wrong == {name: [] for name in wrong}
     assert len(set(sizes.values())) > 15, "the settings made no difference"
@@ -80,7 +80,7 @@ print(json.dumps(said))
 def test_the_shipped_targets_have_the_tensors_of_plain_mlx_lm(shipped, tmp_path):
     names = ("mlx-4bit", "mlx-8bit", "mlx-bf16")
     views = {name: shipped.run("path", f"stdlib-llama:{name}").stdout.strip() for name in names}
-    said = run_script(CONVERT_PLAINLY, MODEL, tmp_path, json.dumps(views))
+    said = run_after(ENGINES, CONVERT_PLAINLY, MODEL, tmp_path, json.dumps(views))
     assert said == {"mlx-4bit": [142, []], "mlx-8bit": [142, []], "mlx-bf16": [56, []]}
 
 
@@ -189,7 +189,7 @@ print(json.dumps({
 
 
 def test_rope_written_by_transformers_5_is_bridged(tmp_path):
-    said = run_script(ROPE, tmp_path)
+    said = run_after(ENGINES, ROPE, tmp_path)
     assert said["written_where_mlx_lm_reads"] is False, "the trap is gone: drop the bridge"
     assert said["plain"] > 100 * said["ours"], "this model would not notice a wrong theta"
     assert said["ours"] < 1e-4 * said["scale"]
@@ -217,7 +217,7 @@ print(json.dumps(said))
 
 def quantize_alone(tmp_path, source, *settings) -> list[dict]:
     """What comes of it with each of these settings: a configuration, or an error and its hint."""
-    return run_script(QUANTIZE, source, tmp_path, json.dumps(settings))
+    return run_after(ENGINES, QUANTIZE, source, tmp_path, json.dumps(settings))
 
 
 def test_a_layer_that_does_not_divide_is_an_error_that_names_it_unless_it_is_kept(tmp_path):
@@ -307,7 +307,7 @@ first = "".join(model.generate("import os", Sampling(max_tokens=5)))
 print(json.dumps([float(np.abs(ours - exact).max()), float(np.abs(exact).max()), first]))
 """
     path = shipped.run("path", "stdlib-llama:mlx-8bit").stdout.strip()
-    far, highest, said = run_script(code, path, ROOT / "tests" / "engines")
+    far, highest, said = run_after(ENGINES, code, path, ROOT / "tests" / "engines")
     assert far <= 1e-5 * highest and said
 
 
@@ -408,7 +408,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def families(tmp_path_factory):
-    return run_script(FAMILIES, tmp_path_factory.mktemp("families"))
+    return run_after(ENGINES, FAMILIES, tmp_path_factory.mktemp("families"))
 
 
 def test_a_mixture_in_16_bits_writes_on_a_cpu_too(families):
