@@ -140,6 +140,7 @@ def test_the_same_model_from_the_hub_is_a_hit_and_its_weights_stay_there(models)
     content = {path.name: path.read_bytes() for path in MODEL.iterdir() if path.is_file()}
     with Hub() as hub:
         hub.commit("org/stdlib-llama", content)
+        models.inside = False  # the client reads its settings when it is imported
         models.env |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(models.root / "hf")}
         models.write(
             "cortex.yaml",
