@@ -81,8 +81,13 @@ def _forking(imports: str) -> subprocess.Popen[str]:
         [sys.executable, "-c", FORKING, imports], env=_environment(), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    atexit.register(process.kill)
+    atexit.register(_end, process)
     return process
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.stdin.close()
+    process.wait()
 
 
 def _environment() -> dict[str, str]:
