@@ -1,7 +1,7 @@
 """Processes without PyTorch, where only MLX or llama.cpp computes.
 
 transformers imports PyTorch with the first tokenizer, wherever it is installed: three seconds of a
-processor and 200 MB, for nothing, since its tokenizers do not compute with it.
+processor and 270 MB, for nothing, since its tokenizers do not compute with it.
 """
 
 from __future__ import annotations
