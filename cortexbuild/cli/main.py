@@ -23,7 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else argv
     try:
         code = quickly(words)
-        return _run(words) if code is None else code
+        return _run(words, alone=argv is None) if code is None else code
     except CortexError as error:
         return tell(error)
     except KeyboardInterrupt:
@@ -50,13 +50,15 @@ def _of_disk(error: OSError) -> int | None:
     return None if known is None else tell(known)
 
 
-def _run(words: list[str]) -> int:
+def _run(words: list[str], *, alone: bool) -> int:
+    """`alone` when this process is there for this one command."""
     from contextlib import redirect_stdout
     from io import StringIO
 
     from .parser import parse  # and with it all that commands need
 
     args = parse(words)
+    args.alone = alone
     signal.signal(signal.SIGTERM, _interrupt)
     if args.folder:
         _enter(args.folder)

@@ -1,4 +1,4 @@
-"""The process in which steps run: `python -m cortexbuild.exec.child FD`.
+"""The process in which steps run: `python -m cortexbuild.exec.child FD PARENT LIFE ENGINE`.
 
 It takes jobs and errands from a pipe, one after the other, and lives no longer than its parent.
 Libraries may print, leak and crash here without harm to the command that the user sees.
@@ -19,6 +19,7 @@ from typing import Any, TextIO, cast
 
 from ..core.ports import Job
 from ..redaction import redacted
+from ..runtimes.torchless import ENGINES, leave_out_torch
 from ..store import disk
 from .errand import Errand
 from .worker import run
@@ -31,6 +32,8 @@ def main() -> None:
     sys.stdout, sys.stderr = cast(TextIO, _Shown(sys.stdout)), cast(TextIO, _Shown(sys.stderr))
     pipe = Connection(int(sys.argv[1]))
     _die_with_parent(int(sys.argv[2]), int(sys.argv[3]))
+    if sys.argv[4] in ENGINES:
+        leave_out_torch()
     while True:
         try:
             work: Job | Errand = pipe.recv()

@@ -24,6 +24,8 @@ from .errand import Errand
 LESS_AT_ONCE = "`-j 1` runs one step at a time; `resources: {memory: …}` says what there is"
 MOST_JOBS = 50  # of one child: libraries leak
 LEAVING = 5.0  # seconds for one that is ending by itself
+TORCH = "torch"
+"""The engine of all that name it, among others: no other takes as long to import."""
 CODE = "a model's own code"
 """Instead of an engine's name. Such a child does one job: what ran in it may have changed it."""
 
@@ -139,14 +141,15 @@ def engine_of(work: Job | Errand) -> str:
         return Kind.FETCH
     if work.step.code:
         return CODE
-    return next(iter(work.step.tool.engine), "")
+    engines = work.step.tool.engine
+    return TORCH if TORCH in engines else next(iter(engines), "")
 
 
 def _start_child(engine: str) -> Child:
     """Only one that fetches has the network, and what belongs to it."""
     ours, theirs = Pipe()
     life_read, life_write = os.pipe()
-    arguments = [str(theirs.fileno()), str(os.getpid()), str(life_read)]
+    arguments = [str(theirs.fileno()), str(os.getpid()), str(life_read), engine]
     reach: Reach = "network" if engine == Kind.FETCH else "machine"
     fds = (theirs.fileno(), life_read)
     process = start_python("cortexbuild.exec.child", arguments, reach, fds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ NOISY = ("torch.utils._pytree", "torchao", "bitsandbytes", "transformers")
 def quiet() -> Iterator[None]:
     """No warnings and no progress bars of the libraries', whose settings are put back after."""
     try:
-        import torch  # noqa: F401  (it sets up its own logging when it is imported)
+        with suppress(ModuleNotFoundError):  # a tokenizer does without
+            import torch  # noqa: F401  (it sets up its own logging when it is imported)
         from transformers.utils import logging as bars
     except ImportError as error:
         raise ToolError(f"{error.name} is not installed", hint=HINT) from error
@@ -46,6 +47,7 @@ def load_model(folder: Path, *, allow_code: bool = False, **how: Any) -> Any:
     that the folder brings is run with `allow_code` alone.
     """
     with _loading():
+        import torch  # noqa: F401  (said of itself when it is missing, not of transformers)
         from transformers import AutoModelForCausalLM
 
         model, found = AutoModelForCausalLM.from_pretrained(

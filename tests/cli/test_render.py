@@ -25,7 +25,8 @@ from cortexbuild.core.step import StepId
 
 ID = StepId("s")
 MARK = b"<here it became narrower>"
-HELD = re.compile(rb"  run  m:t/quan(tize +[0-9.]+s +50%|[^t])")
+HELD = re.compile(rb"  run  m:t/quan(tize +[0-9.]+s +50%|tize *[\r\n\x1b]|[^t])")
+"""With how far it is, or as much of its name as there is room for."""
 
 
 def test_sizes_and_times_are_short():

@@ -11,7 +11,7 @@ from workspace import ROOT, Workspace
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory) -> Workspace:
     """This repository's own cortex.yaml, synced into an empty home."""
-    space = Workspace(ROOT, tmp_path_factory.mktemp("home"))
+    space = Workspace(ROOT, tmp_path_factory.mktemp("home"), inside=True)
     space.first = json.loads(space.run("sync", "--json").stdout)
     return space
 
@@ -19,4 +19,4 @@ def shipped(tmp_path_factory) -> Workspace:
 @pytest.fixture
 def models(tmp_path, shipped) -> Workspace:
     """A project of one's own, in the home where the shipped models are built."""
-    return Workspace(tmp_path / "project", shipped.home)
+    return Workspace(tmp_path / "project", shipped.home, inside=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after
 from workspace import FEW
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
@@ -198,7 +198,7 @@ def check_budgets(found):
 
 
 def test_mlx_at_five_budgets(tmp_path):
-    said = run_script(MLX, MODEL, tmp_path / "work")
+    said = run_after(ENGINES, MLX, MODEL, tmp_path / "work")
     check_budgets(said["found"])
     sizes, predicted = zip(*said["points"], strict=True)
     assert sizes == tuple(sorted(sizes)) and predicted == tuple(sorted(predicted, reverse=True))
@@ -208,7 +208,7 @@ def test_mlx_at_five_budgets(tmp_path):
 
 
 def test_gguf_at_five_budgets(tmp_path):
-    said = run_script(GGUF, MODEL, tmp_path / "work")
+    said = run_after(ENGINES, GGUF, MODEL, tmp_path / "work")
     check_budgets(said["found"])
     assert said["same"] is True
     assert "at least, and the budget leaves" in said["refused"]

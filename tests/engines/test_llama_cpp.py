@@ -6,7 +6,7 @@ import json
 import shutil
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after, run_script
 
 from cortexbuild.core.step import Kind
 from cortexbuild.errors import ToolError
@@ -164,7 +164,7 @@ print(json.dumps(told))
 @pytest.fixture(scope="session")
 def compared(held, made):
     text = MODEL.parent.parent / "data" / "heldout-stdlib.txt"
-    return run_script(COMMON + COMPARE, held, MODEL, text, made[0])
+    return run_after(ENGINES, COMMON + COMPARE, held, MODEL, text, made[0])
 
 
 def test_scores_are_those_of_transformers_in_float32(compared):
@@ -317,7 +317,7 @@ print(json.dumps(told))
 def own(held, tmp_path_factory):
     """What becomes of models with vocabularies, weights and widths of their own."""
     text = MODEL.parent.parent / "data" / "heldout-stdlib.txt"
-    return run_script(COMMON + OWN, held, MODEL, text, tmp_path_factory.mktemp("own"))
+    return run_after(ENGINES, COMMON + OWN, held, MODEL, text, tmp_path_factory.mktemp("own"))
 
 
 def test_a_vocabulary_of_ones_own_is_known_by_its_tokenizer_json(own):

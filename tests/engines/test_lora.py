@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, TORCH, run_after
+from safetensors.numpy import load_file, save_file
 from workspace import ROOT
 
 from cortexbuild.tools import lora
@@ -116,7 +118,7 @@ print(json.dumps(results))
 def work(tmp_path_factory):
     """Adapters and merged models as PEFT makes them."""
     folder = tmp_path_factory.mktemp("peft")
-    run_script(PEFT, MODEL, folder)
+    run_after(ENGINES, PEFT, MODEL, folder)
     return folder
 
 
@@ -131,7 +133,7 @@ def merge(tmp_path):
             inputs = {role: str(path) for role, path in adapters.items()}
             model, expected = other.get("model", MODEL), other.get("expected", "")
             rows.append([str(model), inputs, other.get("settings", {}), str(expected)])
-        return run_script(MERGE, tmp_path, json.dumps(rows), str(piece))
+        return run_after(TORCH, MERGE, tmp_path, json.dumps(rows), str(piece))
 
     return merge
 
@@ -212,28 +214,17 @@ def test_what_is_not_plain_lora_is_refused_by_its_name(work, merge, tmp_path):
 
 
 def test_an_adapter_of_another_model_is_an_error_that_names_the_tensor(work, merge, tmp_path):
-    rename = """
-import json, sys
-from safetensors.torch import load_file, save_file
-source, out, old, new = sys.argv[1:]
-found = load_file(source + "/adapter_model.safetensors")
-if old == "shape":
-    found = {k: v[:, :-1].contiguous() if k.endswith(new) else v for k, v in found.items()}
-elif old == "drop":
-    found = {k: v for k, v in found.items() if not k.endswith(new)}
-else:
-    found = {k.replace(old, new): v for k, v in found.items()}
-save_file(found, out + "/adapter_model.safetensors")
-print(1)
-"""
-    first = "layers.0.self_attn.q_proj.lora_A.weight"
+    found = load_file(work / "plain" / "adapter_model.safetensors")
+    (first,) = (name for name in found if name.endswith("layers.0.self_attn.q_proj.lora_A.weight"))
     cases = {
-        "name": ("layers.0.self_attn.q_proj", "layers.9.self_attn.q_proj"),
-        "shape": ("shape", first),
-        "half": ("drop", first),
+        "name": {
+            k.replace("layers.0.self_attn.q", "layers.9.self_attn.q"): v for k, v in found.items()
+        },
+        "shape": {**found, first: np.ascontiguousarray(found[first][:, :-1])},
+        "half": {name: values for name, values in found.items() if name != first},
     }
-    for name, how in cases.items():
-        run_script(rename, work / "plain", changed(work, tmp_path, name), *how)
+    for name, tensors in cases.items():
+        save_file(tensors, changed(work, tmp_path, name) / "adapter_model.safetensors")
     wrong, shape, half = merge(*(([tmp_path / name], {}) for name in cases))
     assert "`model.layers.9.self_attn.q_proj.weight`, and the model has no such" in wrong["error"]
     assert "do not fit `model.layers.0.self_attn.q_proj.weight` [256, 256]" in shape["error"]
@@ -290,7 +281,7 @@ print(json.dumps({"moved": moved, "base": said["base"][1], "merged": said["merge
 def test_the_shipped_adapter_does_what_it_was_trained_for(tmp_path):
     """S15: its effect is visible in the logits, and in what the model says."""
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 1_000_000
-    said = run_script(EFFECT, MODEL, SHIPPED, tmp_path / "out")
+    said = run_after(ENGINES, EFFECT, MODEL, SHIPPED, tmp_path / "out")
     assert said["moved"] > 0.5
     assert "Its arguments are" in said["merged"] or "It takes no arguments." in said["merged"]
     assert "argument" not in said["base"]

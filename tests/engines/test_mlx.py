@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 
+import numpy as np
 import pytest
-from engines.running import MODEL, run_script
+from engines.packed import write_small
+from engines.running import ENGINES, MODEL, run_after, run_script
 from workspace import FEW, ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
@@ -46,7 +50,7 @@ print(json.dumps([wrong, sizes]))
 
 
 def test_every_width_and_group_and_mixture_gives_the_tensors_of_mlx_lm(tmp_path):
-    wrong, sizes = run_script(EVERY_QUANTIZATION, MODEL, tmp_path / "work")
+    wrong, sizes = run_after(ENGINES, EVERY_QUANTIZATION, MODEL, tmp_path / "work")
     assert len(wrong) == 22
     assert wrong == {name: [] for name in wrong}
     assert len(set(sizes.values())) > 15, "the settings made no difference"
@@ -76,7 +80,7 @@ print(json.dumps(said))
 def test_the_shipped_targets_have_the_tensors_of_plain_mlx_lm(shipped, tmp_path):
     names = ("mlx-4bit", "mlx-8bit", "mlx-bf16")
     views = {name: shipped.run("path", f"stdlib-llama:{name}").stdout.strip() for name in names}
-    said = run_script(CONVERT_PLAINLY, MODEL, tmp_path, json.dumps(views))
+    said = run_after(ENGINES, CONVERT_PLAINLY, MODEL, tmp_path, json.dumps(views))
     assert said == {"mlx-4bit": [142, []], "mlx-8bit": [142, []], "mlx-bf16": [56, []]}
 
 
@@ -101,8 +105,6 @@ def test_a_built_target_opens_in_plain_mlx_lm_and_writes(shipped):
     )
     # mlx-lm takes the first space of an answer away.
     assert text and ours.stdout.lstrip(" ") == text.lstrip(" ") + "\n"
-    ours = shipped.run("generate", "stdlib-llama:mlx-8bit", "for line", "--max-tokens", "1")
-    assert ours.stdout == " in\n"
 
 
 def test_tokenizer_and_template_are_those_of_the_source_byte_for_byte(shipped):
@@ -187,53 +189,59 @@ print(json.dumps({
 
 
 def test_rope_written_by_transformers_5_is_bridged(tmp_path):
-    said = run_script(ROPE, tmp_path)
+    said = run_after(ENGINES, ROPE, tmp_path)
     assert said["written_where_mlx_lm_reads"] is False, "the trap is gone: drop the bridge"
     assert said["plain"] > 100 * said["ours"], "this model would not notice a wrong theta"
     assert said["ours"] < 1e-4 * said["scale"]
 
 
-def quantize_alone(tmp_path, source, **params) -> dict:
-    code = (
-        "import json, sys\nfrom pathlib import Path\nfrom cortexbuild.testing import plain_run\n"
-        "from cortexbuild.errors import ToolError\nfrom cortexbuild.tools import mlx as ours\n"
-        "nothing = lambda *a: None\nout = Path(sys.argv[2])\nout.mkdir()\n"
-        "try:\n"
-        "    ours.quantize(plain_run({'model': Path(sys.argv[1])}, out),\n"
-        "                  ours.QuantizeParams(**json.loads(sys.argv[3])))\n"
-        "    said = json.loads((out / 'config.json').read_text())\n"
-        "except ToolError as error:\n    said = {'error': str(error), 'hint': error.hint}\n"
-        "print()\nprint(json.dumps(said))"
-    )
-    return run_script(code, source, tmp_path / "out", json.dumps(params))
-
-
-NARROW = """
-import json, sys, torch
-from transformers import LlamaConfig, LlamaForCausalLM
-torch.manual_seed(0)
-LlamaForCausalLM(LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=1,
-    vocab_size=128, num_attention_heads=2, num_key_value_heads=2)).save_pretrained(sys.argv[1])
-print(json.dumps(1))
+QUANTIZE = """
+import json, sys
+from pathlib import Path
+from cortexbuild.testing import plain_run
+from cortexbuild.errors import ToolError
+from cortexbuild.tools import mlx as ours
+source, work, said = Path(sys.argv[1]), Path(sys.argv[2]), []
+for number, params in enumerate(json.loads(sys.argv[3])):
+    out = work / f"out{number}"
+    out.mkdir()
+    try:
+        ours.quantize(plain_run({"model": source}, out), ours.QuantizeParams(**params))
+        said.append(json.loads((out / "config.json").read_text()))
+    except ToolError as error:
+        said.append({"error": str(error), "hint": error.hint})
+print()
+print(json.dumps(said))
 """
 
 
+def quantize_alone(tmp_path, source, *settings) -> list[dict]:
+    """What comes of it with each of these settings: a configuration, or an error and its hint."""
+    return run_after(ENGINES, QUANTIZE, source, tmp_path, json.dumps(settings))
+
+
 def test_a_layer_that_does_not_divide_is_an_error_that_names_it_unless_it_is_kept(tmp_path):
-    run_script(NARROW, tmp_path / "narrow")
-    said = quantize_alone(tmp_path, tmp_path / "narrow", group_size=64)
+    narrow = np.ones((64, 96), np.float16)
+    source = write_small(
+        tmp_path / "narrow", {"intermediate_size": 96},
+        model__layers__0__mlp__down_proj__weight=narrow,
+        model__layers__0__mlp__gate_proj__weight=narrow.T,
+        model__layers__0__mlp__up_proj__weight=narrow.T,
+    )  # fmt: skip
+    said, kept, smaller = quantize_alone(
+        tmp_path, source,
+        {"group_size": 64}, {"group_size": 64, "keep": ["*.down_proj"]}, {"group_size": 32},
+    )  # fmt: skip
     assert "1 layers do not divide into groups of 64" in said["error"]
     assert "`model.layers.0.mlp.down_proj` (96 wide)" in said["error"]
     assert "keep:" in said["hint"]
-    shutil.rmtree(tmp_path / "out")
-    kept = quantize_alone(tmp_path, tmp_path / "narrow", group_size=64, keep=["*.down_proj"])
     assert kept["quantization"]["bits"] == 4
-    shutil.rmtree(tmp_path / "out")
-    assert quantize_alone(tmp_path, tmp_path / "narrow", group_size=32)["quantization"]
+    assert smaller["quantization"]
 
 
 def test_a_quantized_model_is_not_quantized_again(shipped, models):
     view = shipped.home / "mlx_models" / "stdlib-llama--mlx-4bit"
-    said = quantize_alone(models.root.parent, view, bits=8)
+    (said,) = quantize_alone(models.root.parent, view, {"bits": 8})
     assert "quantized already (4)" in said["error"] and "full-precision" in said["hint"]
     models.write(
         "cortex.yaml",
@@ -299,28 +307,28 @@ first = "".join(model.generate("import os", Sampling(max_tokens=5)))
 print(json.dumps([float(np.abs(ours - exact).max()), float(np.abs(exact).max()), first]))
 """
     path = shipped.run("path", "stdlib-llama:mlx-8bit").stdout.strip()
-    far, highest, said = run_script(code, path, ROOT / "tests" / "engines")
+    far, highest, said = run_after(ENGINES, code, path, ROOT / "tests" / "engines")
     assert far <= 1e-5 * highest and said
 
 
 def test_generate_means_what_its_flags_say(shipped):
     prompt, question = "def read_lines(path):\n", "What does this do?\ndef read_lines(path):"
-    forty = ["--max-tokens", "40"]
-    hot = [*forty, "--temperature", "1.5"]
+    length = ["--max-tokens", "24"]
+    hot = [*length, "--temperature", "1.5"]
     first = ["generate", "stdlib-llama:mlx-8bit", prompt]
     greedy, again, short, one, same, two, highest, narrow, penalised, chat, plain = shipped.outputs(
         [
-            [*first, *forty],
-            [*first, *forty],
+            [*first, *length],
+            [*first, *length],
             [*first, "--max-tokens", "8"],
             [*first, *hot, "--seed", "1"],
             [*first, *hot, "--seed", "1"],
             [*first, *hot, "--seed", "2"],
             [*first, *hot, "--seed", "1", "--top-k", "1"],
             [*first, *hot, "--seed", "1", "--top-p", "0.000001"],
-            [*first, *forty, "--repetition-penalty", "1.8"],
-            [*first[:2], question, *forty, "--chat"],
-            [*first[:2], question, *forty],
+            [*first, *length, "--repetition-penalty", "1.8"],
+            [*first[:2], question, *length, "--chat"],
+            [*first[:2], question, *length],
         ]
     )
     assert again == greedy and greedy.startswith(short.rstrip("\n"))
@@ -328,8 +336,22 @@ def test_generate_means_what_its_flags_say(shipped):
     assert highest == narrow == greedy != penalised
     assert chat != plain and "<|im_end|>" not in chat
     word = greedy.split()[3]
-    stopped = shipped.run(*first, *forty, "--stop", word).stdout
+    stopped = shipped.run(*first, *length, "--stop", word).stdout
     assert stopped == greedy.partition(word)[0] + "\n"
+
+
+def test_generate_does_without_pytorch(shipped):
+    code = (
+        "import sys\nfrom cortexbuild.cli.main import main\n"
+        "sys.argv = ['cortexbuild', 'generate', 'stdlib-llama:mlx-8bit', 'for line', "
+        "'--max-tokens', '1']\n"
+        "code = main()\nsys.exit(code or sys.modules['torch'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=shipped.root, env=shipped.environment(),
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, " in\n", "")
 
 
 def test_generate_in_json_and_from_stdin(shipped):
@@ -360,23 +382,39 @@ def test_the_python_api_generates_and_streams(shipped):
     assert len(pieces) > 3 and "".join(pieces) == whole
 
 
-MIXTURE = """
+FAMILIES = """
 import json, sys
 from pathlib import Path
-from packed import write_family
+import numpy as np
+from packed import by_mlx, write_family
 from cortexbuild.core.ports import Sampling
 from cortexbuild.testing import plain_run
 from cortexbuild.runtimes.mlx import MlxModel
 from cortexbuild.tools import mlx as ours
 work = Path(sys.argv[1])
-source = write_family(work / "moe", "mixtral")
-(work / "bf16").mkdir()
-nothing = lambda *a: None
-ours.convert(plain_run({"model": source}, work / "bf16"), ours.ConvertParams(dtype="bfloat16"))
-model = MlxModel(work / "bf16")
-print(json.dumps(len("".join(model.generate("import os", Sampling(max_tokens=4))))))
+said = {}
+for family in ("mixtral", "qwen2"):
+    source, folder = write_family(work / "families" / family, family), work / family
+    folder.mkdir()
+    ours.convert(plain_run({"model": source}, folder), ours.ConvertParams(dtype="bfloat16"))
+    model = MlxModel(folder)
+    text = "".join(model.generate("import os", Sampling(max_tokens=4)))
+    tokens = list(range(4, 36))
+    exact = by_mlx(folder, [tokens])[0]
+    said[family] = [len(text), float(np.abs(model.logits(tokens) - exact).max() / exact.max())]
+print(json.dumps(said))
 """
 
 
-def test_a_mixture_in_16_bits_writes_on_a_cpu_too(tmp_path):
-    assert run_script(MIXTURE, tmp_path) > 0
+@pytest.fixture(scope="module")
+def families(tmp_path_factory):
+    return run_after(ENGINES, FAMILIES, tmp_path_factory.mktemp("families"))
+
+
+def test_a_mixture_in_16_bits_writes_on_a_cpu_too(families):
+    written, _ = families["mixtral"]
+    assert written > 0
+
+
+def test_scores_of_experts_and_of_layers_with_a_bias_are_exact(families):
+    assert all(error < 1e-5 for _, error in families.values()), families

@@ -11,7 +11,7 @@ import pytest
 from openai import OpenAI
 from workspace import Workspace
 
-pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("serving")]
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
 RECIPE = """\
 schema: 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after
 from workspace import ROOT
 
 from cortexbuild.core.judge import judge
@@ -111,7 +111,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def measured(work):
-    return run_script(SCRIPT, MODEL, ADAPTER, work)
+    return run_after(ENGINES, SCRIPT, MODEL, ADAPTER, work)
 
 
 def test_a_good_model_passes(measured):
@@ -185,6 +185,6 @@ print(json.dumps({
 
 
 def test_the_numbers_are_those_of_another_program_in_64_bits(measured, work):
-    expected = run_script(INDEPENDENT, MODEL, work / "four")
+    expected = run_after(ENGINES, INDEPENDENT, MODEL, work / "four")
     for name, value in expected.items():
         assert measured["mlx-4bit"][name] == pytest.approx(value, rel=1e-3), name

@@ -11,7 +11,7 @@ import shutil
 
 import pytest
 from engines.compare import tensors
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after
 from hub import Hub
 from workspace import FEW, ROOT
 
@@ -140,6 +140,7 @@ def test_the_same_model_from_the_hub_is_a_hit_and_its_weights_stay_there(models)
     content = {path.name: path.read_bytes() for path in MODEL.iterdir() if path.is_file()}
     with Hub() as hub:
         hub.commit("org/stdlib-llama", content)
+        models.inside = False  # the client reads its settings when it is imported
         models.env |= {"HF_ENDPOINT": hub.url, "HF_HOME": str(models.root / "hf")}
         models.write(
             "cortex.yaml",
@@ -225,7 +226,7 @@ print("null")
 
 
 def test_gptq_awq_and_pytorch_checkpoints_are_sources_of_a_sync(models, shipped):
-    run_script(SOURCES, ROOT / "tests" / "engines", models.root)
+    run_after(ENGINES, SOURCES, ROOT / "tests" / "engines", models.root)
     rows = [
         f"  {name}:\n    source: path:{name}\n    targets:\n"
         + "".join(f"      {t}: {{recipe: {t}}}\n" for t in targets)
@@ -269,7 +270,7 @@ def test_greedy_text_of_the_16_bit_targets_agrees(models):
     prompts = ["def main(argv):\n    ", "class Reader:\n", "for line in "]
     manifest(models, MODEL, mlx=("mlx-bf16", {}), gguf=("gguf-bf16", {}), hf=("safetensors", {}))
     models.sync()
-    expected = run_script(GREEDY, MODEL, json.dumps(prompts))
+    expected = run_after(ENGINES, GREEDY, MODEL, json.dumps(prompts))
     said = models.outputs(
         [
             ["generate", f"m:{target}", prompt, "--max-tokens", "24"]

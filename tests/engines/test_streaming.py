@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after, run_script
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -51,7 +51,7 @@ print(json.dumps(said))
 
 
 def test_every_family_and_mode_in_pieces_has_the_tensors_of_mlx_lm(tmp_path):
-    said = run_script(FAMILIES, tmp_path)
+    said = run_after(ENGINES, FAMILIES, tmp_path)
     assert len(said) >= 12
     assert said == dict.fromkeys(said, [[], True, True])
 
@@ -96,7 +96,7 @@ print(json.dumps([same, kept, counts]))
 
 
 def test_after_each_cut_it_goes_on_with_the_next_file(tmp_path):
-    same, kept, reads = run_script(RESUMED, tmp_path)
+    same, kept, reads = run_after(ENGINES, RESUMED, tmp_path)
     assert same
     assert 0 < kept[0] < kept[1] < kept[2], "files that were finished stay"
     assert reads[2] < reads[0] + reads[1], "and what they are made of is not read again"

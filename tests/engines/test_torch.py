@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after, run_script
 
 from cortexbuild.core.digest import File, Tree, digest_bytes
 from cortexbuild.core.step import Input, Kind, Step, StepId, ToolId, key_of
@@ -139,7 +139,7 @@ print(json.dumps(said, default=str))
 
 @pytest.fixture(scope="module")
 def converted(tmp_path_factory):
-    return run_script(CONVERT, MODEL, tmp_path_factory.mktemp("bin"))
+    return run_after(ENGINES, CONVERT, MODEL, tmp_path_factory.mktemp("bin"))
 
 
 def test_pickled_weights_become_safetensors_bit_for_bit(converted):
@@ -247,7 +247,7 @@ print(1)
 def built(tmp_path_factory):
     """Models in INT8 and INT4, made by one process, and their digests by that and another."""
     work = tmp_path_factory.mktemp("torch")
-    run_script(SPECIAL, work)
+    run_after(ENGINES, SPECIAL, work)
     digests = []
     with pytest.MonkeyPatch.context() as patch:
         for seed in ("1", "2"):
@@ -287,7 +287,7 @@ print(json.dumps(said))
 
 
 def test_sums_do_not_depend_on_the_number_of_cores():
-    (first, alone, one), (second, together, two) = run_script(THREADS)
+    (first, alone, one), (second, together, two) = run_after(ENGINES, THREADS)
     assert first == second and (one, two) == (1, 2)
     assert alone != together, "then there is nothing to fix"
 
@@ -339,7 +339,7 @@ def test_what_cannot_be_quantized_is_an_error_and_no_model(built, tmp_path):
         f"{name}-{source}": (str(work.parent / source), str(tmp_path / name / source))
         for name, source in [("int4", source) for source in WRONG] + [("int8", "experts")]
     }
-    for name, said in run_script(QUANTIZE, json.dumps(cases)).items():
+    for name, said in run_after(ENGINES, QUANTIZE, json.dumps(cases)).items():
         assert WRONG[name.partition("-")[2]] in said.get("error", "no error"), (name, said)
 
 
@@ -402,7 +402,7 @@ print(json.dumps(said))
 @pytest.fixture(scope="module")
 def ran(built):
     work, _ = built
-    return run_script(RUN, work, MODEL, MODEL.parents[1] / "data" / "heldout-stdlib.txt")
+    return run_after(ENGINES, RUN, work, MODEL, MODEL.parents[1] / "data" / "heldout-stdlib.txt")
 
 
 def test_fewer_bits_cost_a_little_and_int4_costs_more(ran):

@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 from engines.packed import affine, made, mlx_settings, tiny, write_small
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after
 from workspace import FEW, Workspace
 
 from cortexbuild.errors import CortexError
@@ -201,7 +201,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def said(work) -> dict:
-    return run_script(SCRIPT, work, " ".join(FAMILIES))
+    return run_after(ENGINES, SCRIPT, work, " ".join(FAMILIES))
 
 
 def test_blocks_of_gguf_are_the_same_numbers_in_mlx(said):

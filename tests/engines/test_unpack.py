@@ -7,7 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from engines.packed import affine, made, mlx_settings, tiny, write_small
-from engines.running import run_script
+from engines.running import ENGINES, run_after
 
 from cortexbuild.errors import CortexError
 from cortexbuild.formats.safetensors import read_header
@@ -181,7 +181,7 @@ print(json.dumps(said))
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory) -> dict:
-    return run_script(SCRIPT, tmp_path_factory.mktemp("unpack"), " ".join(FAMILIES))
+    return run_after(ENGINES, SCRIPT, tmp_path_factory.mktemp("unpack"), " ".join(FAMILIES))
 
 
 def test_a_real_gguf_becomes_the_model_it_was_made_of(said):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from engines.running import MODEL, run_script
+from engines.running import ENGINES, MODEL, run_after
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 
@@ -125,7 +125,7 @@ print(json.dumps(said))
 
 
 def test_8_bit_floats_become_what_other_engines_compute(tmp_path):
-    said = run_script(MODELS, tmp_path, MODEL)
+    said = run_after(ENGINES, MODELS, tmp_path, MODEL)
     assert said["F8_E4M3"] and said["F8_E5M2"], "as torch has all 256 of each"
     assert said["mlx-lm"] == [] and said["as published"] is None
     assert said["rows"] is True and said["whole"] is True

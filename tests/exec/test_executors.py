@@ -233,11 +233,12 @@ def test_warm_children_are_used_again_and_of_another_engine_are_replaced(store, 
 
 
 def alternate(executor, jobs, engines):
-    """Run the jobs with these engines in turn; the processes that ran them."""
+    """Run the jobs with these engines in turn, each one's names apart by spaces; the processes
+    that ran them."""
     ran = []
     for job, engine in zip(jobs, engines, strict=True):
         # What a step of an engine needs is loaded by its child at first: here it is nothing.
-        tool = replace(job.step.tool, engine={engine: "1"})
+        tool = replace(job.step.tool, engine=dict.fromkeys(engine.split(), "1"))
         executor.start(replace(job, step=replace(job.step, kind=Kind.DETECT, tool=tool)))
         ran.append(executor._pool.lent[0].process.pid)
         executor.wait()
@@ -250,13 +251,44 @@ def test_children_of_engines_that_alternate_stay_warm_and_the_one_unused_longest
     executor = LocalExecutor(1, 2, lambda event: None)
     try:
         jobs = fetches_of(store, tmp_path, *"abcdefg")
-        ran = alternate(executor, jobs[:4], ["mlx", "torch", "mlx", "torch"])
+        ran = alternate(executor, jobs[:4], ["mlx", "torch", "mlx", "safetensors torch"])
         assert ran[:2] == ran[2:], "a child was started again"
         _, torch, mlx = alternate(executor, jobs[4:], ["gguf", "torch", "mlx"])
         assert torch == ran[1] and mlx not in ran, "mlx had been unused for longest"
         assert len(executor._pool.idle) == 2
     finally:
         executor.close()
+
+
+CHILD = """
+import os, sys
+from multiprocessing.connection import Pipe
+from cortexbuild.exec.child import main
+ours, theirs = Pipe()
+ours.close()
+life, held = os.pipe()
+sys.argv = ["child", str(theirs.fileno()), str(os.getppid()), str(life), sys.argv[1]]
+main()
+try:
+    import torch
+    print("there")
+except ModuleNotFoundError:
+    print("left out")
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "torch"),
+    [("mlx", "left out"), ("llama-cpp-python", "left out"), ("torch", "there"), ("", "there")],
+)
+def test_steps_of_mlx_and_llama_cpp_do_without_pytorch(tmp_path, engine, torch):
+    (tmp_path / "torch.py").touch()  # quicker to import
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, engine], env={**os.environ, "PYTHONPATH": path},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout == f"{torch}\n", done.stderr
 
 
 def test_no_step_is_told_a_secret_and_what_it_quotes_is_not_kept(

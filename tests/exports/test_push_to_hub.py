@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import yaml
 from hub import Hub, Status
+from workspace import ROOT
+
+HASTY = ROOT / "tests" / "hub" / "hasty"
 
 
 @pytest.fixture
@@ -70,5 +74,6 @@ def test_who_may_not_write_is_told_so(space, hub):
 def test_a_push_that_is_cut_off_leaves_no_commit(space, hub):
     space.sync()
     hub.fault(Status(500), "/api/models/me/m/preupload/*", method="POST", times=99)
+    space.env["PYTHONPATH"] = f"{HASTY}{os.pathsep}{space.environment()['PYTHONPATH']}"
     done = space.run("push-to-hub", "m:t", "me/m", code=5)
     assert "me/m" in done.stderr and len(hub.repos["me/m"].commits) == 1

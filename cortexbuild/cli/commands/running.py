@@ -9,6 +9,7 @@ import time
 from ...app.generate import find_built, load_built
 from ...core.ports import Sampling
 from ...errors import UsageError, plain
+from ...runtimes.torchless import leave_out_torch
 from .command import Command, add_json, add_target, open_project, print_json, warn_if_stale
 
 
@@ -44,6 +45,8 @@ def _generate(args: argparse.Namespace) -> int:
     project = open_project(args)
     built = find_built(project, args.target)
     warn_if_stale(built)
+    if args.alone and built.format.startswith("mlx"):
+        leave_out_torch()
     model = load_built(project, built)
     started = time.monotonic()
     to_terminal, pieces = sys.stdout.isatty(), list[str]()
