@@ -201,7 +201,7 @@ def _tool(
     knows: Callable[[str], bool] = in_transformers,
 ) -> Tool:
     return Tool(
-        "measure", Kind.VALIDATE, MeasureParams, run, revision=3,
+        "measure", Kind.VALIDATE, MeasureParams, run, revision=4,
         accepts=accepts, makes="measures", wants=("source", "text", "reference"),
         reads={"source": (*TOKENIZER_FILES, *more)}, engine=partial(_with_tokenizers, engine),
         predict=lambda _params, _size: 1000, determinism="best-effort", needs=needs,
