@@ -38,16 +38,16 @@ def measure(models: int, work: Path) -> Planned:
 
 
 def planned(models: int) -> Planned:
-    from cortexbuild.core.agenda import Agenda
     from cortexbuild.core.digest import File, Tree, digest_bytes
     from cortexbuild.core.document import Text
     from cortexbuild.core.lock import Lock, Pinned
     from cortexbuild.core.manifest import Manifest
     from cortexbuild.core.plan import Scope
-    from cortexbuild.core.planner import make_plan
+    from cortexbuild.core.planning.planner import make_plan
+    from cortexbuild.core.planning.resolve import tools_of
     from cortexbuild.core.ports import Toolbox
     from cortexbuild.core.recipe import Recipe
-    from cortexbuild.core.resolve import tools_of
+    from cortexbuild.core.scheduling.agenda import Agenda
     from cortexbuild.core.step import ToolId
     from cortexbuild.tools import find_edges, find_tool
 

@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass
 from work import STEPS, Work, cluster, work
 
 from cortexbuild.app.build import build
-from cortexbuild.core.agenda import Agenda, Ready
 from cortexbuild.core.digest import Digest, File, Tree
 from cortexbuild.core.needs import Capacity
 from cortexbuild.core.plan import Scope
 from cortexbuild.core.ports import Done
-from cortexbuild.core.schedule import Schedule, ways
+from cortexbuild.core.scheduling.agenda import Agenda, Ready
+from cortexbuild.core.scheduling.schedule import Schedule, ways
 from cortexbuild.core.step import StepId, Trace
 
 

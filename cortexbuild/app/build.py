@@ -1,7 +1,7 @@
 """The build loop: start what is ready, wait for what is running, repeat.
 
-It knows neither why a step must run (`core/agenda.py`), nor which comes first
-(`core/schedule.py`), nor how it runs (the executor).
+It knows neither why a step must run (`core/scheduling/agenda.py`), nor which comes first
+(`core/scheduling/schedule.py`), nor how it runs (the executor).
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ..core.agenda import Agenda, Ready
 from ..core.events import Change, Emit, Said, StepChanged
 from ..core.ports import Done, Executor, Job
-from ..core.schedule import UNBOUND, Line, Schedule
+from ..core.scheduling.agenda import Agenda, Ready
+from ..core.scheduling.schedule import UNBOUND, Line, Schedule
 from ..core.step import Failure, StepId, Trace
 
 AfterFailure: TypeAlias = Literal["finish", "go-on", "stop"]

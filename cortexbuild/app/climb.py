@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..core.agenda import Agenda
 from ..core.lock import Settled
 from ..core.plan import Scope
+from ..core.scheduling.agenda import Agenda
 from ..core.step import Failure, StepId
 from .measured import problems_of
 from .project import Project

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeAlias
 
-from ..core.agenda import Agenda, Ready
 from ..core.events import Emit, StepChanged
 from ..core.needs import UNBOUND, Capacity
 from ..core.plan import Scope
 from ..core.ports import Executor, Job
+from ..core.scheduling.agenda import Agenda, Ready
 from ..core.step import Failure, StepId
 from .build import AS_USUAL, After, build, keep_all
 from .climb import Climb

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..core.agenda import Agenda, Ready
 from ..core.needs import FETCH_NEEDS, Capacity, Needs
 from ..core.roles import MODEL
-from ..core.schedule import Schedule, misfit, ways
+from ..core.scheduling.agenda import Agenda, Ready
+from ..core.scheduling.schedule import Schedule, misfit, ways
 from ..core.step import Failure, Kind, Step, StepId, Trace, spec_digest
 from .project import Project
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-from ..core.agenda import Agenda
 from ..core.digest import Plain, Tree
-from ..core.forecast import Forecast, Foreseen, forecast
 from ..core.needs import FETCH_NEEDS, Capacity
 from ..core.plan import Scope
+from ..core.scheduling.agenda import Agenda
+from ..core.scheduling.forecast import Forecast, Foreseen, forecast
 from ..core.step import Difference, Kind, Step, StepId, StepKey, explain
 from .estimates import Estimate, estimates, last_trace, needs_of, will_run
 from .intermediates import between

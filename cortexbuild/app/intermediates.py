@@ -9,9 +9,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence, Set
 from typing import TypeAlias
 
-from ..core.agenda import Agenda
 from ..core.digest import Digest
 from ..core.plan import Plan
+from ..core.scheduling.agenda import Agenda
 from ..core.step import Kind, StepId
 
 Drop: TypeAlias = Callable[[Set[Digest]], Set[Digest]]

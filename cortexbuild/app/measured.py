@@ -7,10 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.agenda import Agenda
 from ..core.digest import Tree
 from ..core.judge import judge
 from ..core.plan import Goal, Scope
+from ..core.scheduling.agenda import Agenda
 from .project import Project
 
 

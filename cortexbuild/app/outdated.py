@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from ..core.lock import Lock, Pinned
 from ..core.lockchanges import changes
 from ..core.manifest import Manifest
+from ..core.planning.resolve import tools_of
 from ..core.ports import Toolbox
 from ..core.recipe import Recipe
-from ..core.resolve import tools_of
 from ..core.step import ToolId
 from ..errors import CortexError
 from .relock import Sources, pin_now, places

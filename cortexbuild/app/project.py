@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.agenda import Agenda, Elsewhere
 from ..core.digest import Tree
 from ..core.lock import Lock
 from ..core.manifest import Manifest
 from ..core.plan import Plan, Scope
 from ..core.ports import Runtime, Shared, Store, Tool, Views
 from ..core.recipe import Recipe
+from ..core.scheduling.agenda import Agenda, Elsewhere
 from ..core.step import Ingredients, Step, StepId, StepKey, Trace
 
 

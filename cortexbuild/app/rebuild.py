@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ..core.agenda import Ready
 from ..core.digest import Tree
 from ..core.events import Emit
 from ..core.needs import UNBOUND, Capacity
 from ..core.plan import Goal
 from ..core.ports import Executor, Job, Store
+from ..core.scheduling.agenda import Ready
 from ..core.step import Failure, Kind
 from .build import build
 from .estimates import schedule_of

@@ -13,12 +13,12 @@ from pathlib import Path
 from ..core.document import did_you_mean
 from ..core.lock import FACTS, Lock, Pinned
 from ..core.manifest import Manifest
+from ..core.planning.resolve import tools_of
+from ..core.planning.walk import LLAMA_CPP
 from ..core.ports import Looks, Source, Toolbox
 from ..core.recipe import Recipe
-from ..core.resolve import tools_of
 from ..core.roles import CALIBRATION, TOOLCHAIN
 from ..core.step import ToolId
-from ..core.walk import LLAMA_CPP
 from ..errors import DriftError, ManifestError, UsageError
 
 NOTHING = Lock({}, {})

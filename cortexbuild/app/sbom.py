@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from ..core.agenda import Agenda
 from ..core.cyclonedx import MODEL, Component, card, contents, licences, package, source
 from ..core.digest import canonical
 from ..core.licences import licences_of
 from ..core.manifest import Model
 from ..core.plan import Goal
 from ..core.roles import CALIBRATION, TEXT, TOOLCHAIN
+from ..core.scheduling.agenda import Agenda
 from ..core.step import Kind, Step, StepId, Trace
 from .history import history
 from .measured import all_measures, goal_that_counts, numbers

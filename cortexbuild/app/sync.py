@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.agenda import Agenda, Ready
 from ..core.digest import Tree
 from ..core.events import Emit, Said, StepChanged
 from ..core.lock import Settled
 from ..core.plan import Goal, Scope
 from ..core.ports import Executor, Job
+from ..core.scheduling.agenda import Agenda, Ready
 from ..core.step import Failure, StepKey
 from ..errors import StoreError
 from .climb import Climb

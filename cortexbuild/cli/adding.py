@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..core.bridges import planned_format
 from ..core.document import Text
 from ..core.lock import Pinned
 from ..core.manifest import Manifest
+from ..core.planning.bridges import planned_format
+from ..core.planning.resolve import route_of
 from ..core.ports import Toolbox
 from ..core.recipe import Recipe
-from ..core.resolve import route_of
 from ..errors import UsageError
 from ..sources import source_schemes
 

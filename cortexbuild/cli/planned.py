@@ -11,10 +11,10 @@ from ..app.explain import Outlook, Reason, foresee, outlook
 from ..app.fitted import Fitted, fitted
 from ..app.project import Project
 from ..core.digest import Tree
-from ..core.forecast import Forecast
 from ..core.needs import Capacity
 from ..core.plan import Scope
-from ..core.schedule import misfit
+from ..core.scheduling.forecast import Forecast
+from ..core.scheduling.schedule import misfit
 from ..core.step import Kind, StepId
 from . import words
 from .machine import capacity

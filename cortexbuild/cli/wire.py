@@ -9,12 +9,12 @@ from typing import Literal
 
 from ..app.project import Project
 from ..app.relock import NOTHING, Pins, Sources, relock
-from ..core.agenda import Ready
 from ..core.events import Event
 from ..core.lock import Pinned
 from ..core.needs import Capacity
-from ..core.planner import make_plan
+from ..core.planning.planner import make_plan
 from ..core.ports import Job, Pull, Toolbox
+from ..core.scheduling.agenda import Ready
 from ..core.step import StepId
 from ..errors import LockError
 from ..exec.local import LocalExecutor

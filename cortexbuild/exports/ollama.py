@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import StoreError, UsageError
 from ..formats import ollama
 from ..formats.files import notice_files
-from ..formats.gguf import GgufHeader, read_header
+from ..formats.gguf.header import GgufHeader, read_header
 from ..formats.ollama import Layer, Name
 from ..formats.turns import Turns, find_turns
 from ..store.local import LocalStore

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formats.gguf_types import TENSOR_TYPES
+from ..formats.gguf.types import TENSOR_TYPES
 from ..runtimes.llama_library import library
 
 NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}

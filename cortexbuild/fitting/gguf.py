@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from ..errors import REPORT, ToolError
 from ..formats.curvature import Curvature, read_curvature
-from ..formats.gguf import GgufHeader, GgufTensor, read_header
-from ..formats.gguf_tensors import read_config
-from ..formats.gguf_types import TENSOR_TYPES
+from ..formats.gguf.header import GgufHeader, GgufTensor, read_header
+from ..formats.gguf.tensors import read_config
+from ..formats.gguf.types import TENSOR_TYPES
 from ..formats.mapping import mapped
-from ..formats.names import place
-from ..formats.names_tables import ROPE_TENSORS
-from ..formats.packing_floats import float32_of_bfloat16
-from ..formats.packing_rows import to_gguf_rows
+from ..formats.names.tables import ROPE_TENSORS
+from ..formats.names.tensors import place
+from ..formats.packing.floats import float32_of_bfloat16
+from ..formats.packing.rows import to_gguf_rows
 from ..quality.frontier import Option
 from ..quality.sensitivity import Sensitivity
 from ..runtimes.llama_library import library

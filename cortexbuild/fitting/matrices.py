@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ToolError
-from ..formats.packing import pack_codes
-from ..formats.packing_floats import bfloat16_of_float32, float32_of_bfloat16
-from ..formats.safetensors_shards import Entry
-from ..formats.safetensors_stream import SafetensorsWriter
+from ..formats.packing.floats import bfloat16_of_float32, float32_of_bfloat16
+from ..formats.packing.words import pack_codes
+from ..formats.safetensors.shards import Entry
+from ..formats.safetensors.stream import SafetensorsWriter
 from ..quality.affine import Coded
 
 if TYPE_CHECKING:

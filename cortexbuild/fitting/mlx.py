@@ -9,9 +9,9 @@ from typing import Any
 from ..core.ports import Output, Progress
 from ..errors import REPORT, ToolError
 from ..formats.curvature import Curvature, read_curvature
-from ..formats.safetensors import tensor_bytes, write_header
-from ..formats.safetensors_shards import Shard
-from ..formats.safetensors_stream import SafetensorsWriter
+from ..formats.safetensors.header import tensor_bytes, write_header
+from ..formats.safetensors.shards import Shard
+from ..formats.safetensors.stream import SafetensorsWriter
 from ..quality.affine import FEW_SHRINKS, round_alone
 from ..quality.frontier import Option
 from ..quality.sensitivity import Sensitivity

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import FETCH_AGAIN, OTHER_PUBLICATION, IntegrityError, ToolError
 from .counting import is_buffer_name
 from .families import is_tied
-from .names import tensors_expected
+from .names.tensors import tensors_expected
 
 
 def is_left_out(name: str, config: Mapping[str, Any]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import REPORT, ToolError
-from .safetensors import read_header
+from .safetensors.header import read_header
 
 NAME = "curvature.safetensors"
 ROLES = ("inputs", "outputs", "lookup_columns", "lookup_rows")

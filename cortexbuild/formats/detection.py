@@ -16,8 +16,8 @@ from .counting import Survey, survey
 from .facts import Facts, Format, Method
 from .families import is_tied, model_type
 from .files import Weights, shard_of, weights
-from .gguf import MAGIC
-from .gguf_facts import gguf_facts
+from .gguf.facts import gguf_facts
+from .gguf.header import MAGIC
 from .listing import Files, local_files, read_bytes
 from .npz import read_arrays
 from .quantized import Tensors

@@ -17,7 +17,7 @@ from ..errors import SAVE_ADAPTER_AGAIN, ToolError
 from .adapters import adapter_in
 from .foreign import shown
 from .listing import local_files, read_object
-from .safetensors import TensorInfo, read_header
+from .safetensors.header import TensorInfo, read_header
 
 FLOATS = ("BF16", "F16", "F32")
 

@@ -11,11 +11,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .bridge import bridge
-from .packing_floats import FloatName
-from .packing_mlx import Affine
-from .safetensors_shards import Entry
-from .safetensors_stream import SafetensorsWriter
-from .safetensors_tensors import CODES
+from .packing.floats import FloatName
+from .packing.mlx import Affine
+from .safetensors.shards import Entry
+from .safetensors.stream import SafetensorsWriter
+from .safetensors.tensors import CODES
 
 
 @dataclass(frozen=True, slots=True)

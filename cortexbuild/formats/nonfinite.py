@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .files import weights
-from .gguf import read_header
-from .gguf_types import TENSOR_TYPES
+from .gguf.header import read_header
+from .gguf.types import TENSOR_TYPES
 from .listing import local_files
 from .mapping import mapped
-from .packing_floats import float32_of_bfloat16
+from .packing.floats import float32_of_bfloat16
 from .rounding import in_pieces
-from .safetensors_tensors import open_tensors
+from .safetensors.tensors import open_tensors
 
 SCALES: Mapping[str, tuple[int, ...]] = {
     "Q4_0": (0,), "Q4_1": (0, 2), "Q5_0": (0,), "Q5_1": (0, 2), "Q8_0": (0,),

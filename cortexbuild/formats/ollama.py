@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import UsageError
-from .gguf import GgufHeader, quantization_name
+from .gguf.header import GgufHeader, quantization_name
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"

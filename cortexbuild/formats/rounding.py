@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ToolError
-from .packing_floats import FloatName, bfloat16_of_float32, float32_of_bfloat16
+from .packing.floats import FloatName, bfloat16_of_float32, float32_of_bfloat16
 
 PIECE = 1 << 24
 """Numbers that are worked on at a time: 64 MiB as float32."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .safetensors import read_header, write_header
+from .safetensors.header import read_header, write_header
 
 
 def settle_header(path: Path) -> None:

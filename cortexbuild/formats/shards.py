@@ -8,13 +8,13 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ..errors import IntegrityError, brief
-from . import safetensors
 from .files import Weights, shard_of
 from .foreign import refuse, shown
 from .listing import Files, read_object
+from .safetensors import header as safetensors
 
 if TYPE_CHECKING:
-    from . import gguf
+    from .gguf import header as gguf
 
 _FETCH_MISSING = "fetch the model again; the download is not complete"
 
@@ -54,7 +54,7 @@ def read_gguf(files: Files, paths: Sequence[str]) -> gguf.GgufHeader:
 
     Their offsets are those within each shard.
     """
-    from . import gguf  # of no use to most commands
+    from .gguf import header as gguf  # of no use to most commands
 
     check_shards(paths)
     headers = []

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..core.ports import Output, Progress
-from ..formats.safetensors_shards import Entry, into_shards
-from ..formats.safetensors_stream import SafetensorsWriter
+from ..formats.safetensors.shards import Entry, into_shards
+from ..formats.safetensors.stream import SafetensorsWriter
 from .packing import Packing, Weight, write_weights
 from .tracing import Traced, trace
 

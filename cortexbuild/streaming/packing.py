@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core.ahead import ask_ahead
-from ..formats.safetensors_shards import Entry
-from ..formats.safetensors_stream import SafetensorsWriter
-from ..formats.safetensors_tensors import FLOATS, NUMPY_TYPES
+from ..formats.safetensors.shards import Entry
+from ..formats.safetensors.stream import SafetensorsWriter
+from ..formats.safetensors.tensors import FLOATS, NUMPY_TYPES
 from .tracing import Part, Stored
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ..formats.safetensors import read_header
+from ..formats.safetensors.header import read_header
 
 if TYPE_CHECKING:
     import mlx.core as mx

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import entry_points
 
-from ..core.bridges import takes
 from ..core.document import did_you_mean
+from ..core.planning.bridges import takes
 from ..core.ports import Tool
 from ..core.step import Kind
 from ..errors import UsageError

@@ -44,8 +44,8 @@ def measure(run: Run, params: CurvatureParams) -> None:
     """
     from ..fitting.curvature import curvature_of
     from ..formats.curvature import NAME
-    from ..formats.safetensors_shards import Shard
-    from ..formats.safetensors_stream import SafetensorsWriter
+    from ..formats.safetensors.shards import Shard
+    from ..formats.safetensors.stream import SafetensorsWriter
     from ..runtimes.pretrained import load_tokenizer
 
     source = run.inputs["model"]

@@ -22,8 +22,8 @@ from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
-from ..formats.gguf import GgufHeader, read_header
-from ..formats.gguf_widths import block_of, fell_back, sure_misfits
+from ..formats.gguf.header import GgufHeader, read_header
+from ..formats.gguf.widths import block_of, fell_back, sure_misfits
 from ..formats.listing import local_files
 from ..formats.shards import read_gguf
 from ..runtimes.llama_library import gguf_file, library

@@ -19,8 +19,8 @@ class GgufFitParams(FitParams):
 
 def fit(run: Run, params: GgufFitParams) -> None:
     from ..fitting.gguf import Importances, check_types, curvatures_of, overrides
-    from ..formats.gguf import read_header
-    from ..formats.gguf_tensors import read_config
+    from ..formats.gguf.header import read_header
+    from ..formats.gguf.tensors import read_config
     from ..quality.sensitivity import NAME as SENSITIVITY
     from ..quality.sensitivity import read_sensitivity
     from ..runtimes.llama_library import gguf_file

@@ -18,7 +18,7 @@ class SensitivityParams(Params):
 def measure(run: Run, params: SensitivityParams) -> None:  # noqa: ARG001
     """Writes `sensitivity.json` (`quality/sensitivity.py`), and the model's configuration."""
     from ..fitting.gguf import estimate
-    from ..formats.gguf_tensors import read_config
+    from ..formats.gguf.tensors import read_config
     from ..quality.sensitivity import write_sensitivity
     from ..runtimes.llama_library import gguf_file
 

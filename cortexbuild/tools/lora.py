@@ -26,7 +26,7 @@ from ..formats.files import weights
 from ..formats.foreign import shown
 from ..formats.listing import local_files
 from ..formats.lora import Delta, read_adapter
-from ..formats.safetensors import TensorInfo, read_header
+from ..formats.safetensors.header import TensorInfo, read_header
 from ..formats.shards import read_safetensors
 from .torch import copy_others, versions
 

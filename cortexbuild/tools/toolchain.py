@@ -22,7 +22,7 @@ from typing import Any
 
 from ..core.ports import Tool
 from ..errors import ToolError
-from ..formats.tokenizer_tables import name_of_words
+from ..formats.tokenizer.tables import name_of_words
 from .tokens import check_tokens
 
 TOOLS: tuple[Tool, ...] = ()  # part of the tool `gguf`

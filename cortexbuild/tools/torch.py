@@ -22,7 +22,7 @@ from ..errors import OTHER_PUBLICATION, ToolError
 from ..formats.files import Weights, weights
 from ..formats.foreign import shown
 from ..formats.listing import local_files, read_object
-from ..formats.safetensors import DTYPE_BITS, write_header
+from ..formats.safetensors.header import DTYPE_BITS, write_header
 from ..formats.shards import check_shards
 
 if TYPE_CHECKING:

@@ -21,11 +21,11 @@ from ..errors import FETCH_AGAIN, ToolError
 from .unpack import engine, say
 
 if TYPE_CHECKING:
-    from ..formats.layers_gptq import PackedLayer
+    from ..formats.layers.gptq import PackedLayer
     from ..formats.mlx_output import Packing
-    from ..formats.packing_floats import FloatName
-    from ..formats.safetensors_shards import Entry
-    from ..formats.safetensors_tensors import Stored
+    from ..formats.packing.floats import FloatName
+    from ..formats.safetensors.shards import Entry
+    from ..formats.safetensors.tensors import Stored
 
 GGUF_FILE = "model.gguf"
 NEEDS = bounded(150 * MIB, 512 * MIB)
@@ -50,15 +50,15 @@ class ToGgufParams(Params):
 def gguf_to_mlx(run: Run, params: ToMlxParams) -> None:
     """Tensors of other types among the packed ones become plain numbers."""
     from ..formats.beside import write_json
-    from ..formats.gguf import quantization_name, read_header
-    from ..formats.gguf_layout import BLOCK_BITS, find_gguf, planned
-    from ..formats.gguf_tensors import iterate_mlx, read_config
+    from ..formats.gguf.header import quantization_name, read_header
+    from ..formats.gguf.layout import BLOCK_BITS, find_gguf, planned
+    from ..formats.gguf.tensors import iterate_mlx, read_config
     from ..formats.mlx_output import Packing, append, mlx_config
-    from ..formats.packing_gguf import BLOCK
-    from ..formats.safetensors_shards import into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES
-    from ..formats.tokenizer_from_gguf import write_tokenizer
+    from ..formats.packing.gguf import BLOCK
+    from ..formats.safetensors.shards import into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES
+    from ..formats.tokenizer.from_gguf import write_tokenizer
 
     path = find_gguf(run.inputs["model"])
     if (kind := quantization_name(read_header(path))) not in BLOCK_BITS:
@@ -87,14 +87,14 @@ def gguf_to_mlx(run: Run, params: ToMlxParams) -> None:
 
 def zero_pointed_to_mlx(run: Run, params: ToMlxParams) -> None:
     """GPTQ without act-order, and AWQ. Experts are stacked, as mlx-lm has them."""
-    from ..formats import layers_gptq
     from ..formats.beside import WEIGHTS, copy_beside, read_config, unquantized, write_json
+    from ..formats.layers import gptq as layers_gptq
     from ..formats.listing import local_files
     from ..formats.mlx_output import Packing, append, mlx_config
-    from ..formats.packing_zeros import to_affine
-    from ..formats.safetensors_shards import into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES, FLOATS, open_tensors
+    from ..formats.packing.zeros import to_affine
+    from ..formats.safetensors.shards import into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES, FLOATS, open_tensors
 
     source = run.inputs["model"]
     config, tensors = read_config(source), open_tensors(source)
@@ -130,10 +130,10 @@ def zero_pointed_to_mlx(run: Run, params: ToMlxParams) -> None:
 def mlx_to_gguf(run: Run, params: ToGgufParams) -> None:  # noqa: ARG001
     """Metadata is written from config.json, and the vocabulary from tokenizer.json."""
     from ..formats.beside import read_config
-    from ..formats.gguf_writing import write_gguf
-    from ..formats.layers_mlx import mlx_layers
+    from ..formats.gguf.writing import write_gguf
+    from ..formats.layers.mlx import mlx_layers
     from ..formats.listing import local_files
-    from ..formats.safetensors_tensors import open_tensors
+    from ..formats.safetensors.tensors import open_tensors
 
     source = run.inputs["model"]
     config, tensors = read_config(source), open_tensors(source)
@@ -147,8 +147,8 @@ def _entries(packed: Mapping[str, Packing]) -> list[Entry]:
 
 def _refuse_groups(tensors: Mapping[str, Stored], layers: Mapping[str, PackedLayer]) -> None:
     """Before anything is written, refuse groups that MLX cannot express."""
-    from ..formats.packing_mlx import GROUP_SIZES
-    from ..formats.packing_zeros import is_consecutive
+    from ..formats.packing.mlx import GROUP_SIZES
+    from ..formats.packing.zeros import is_consecutive
 
     for layer in layers.values():
         size = layer.group_size or layer.columns
@@ -164,8 +164,8 @@ def _refuse_groups(tensors: Mapping[str, Stored], layers: Mapping[str, PackedLay
 
 def _exact(tensors: Mapping[str, Stored], layers: list[PackedLayer]) -> FloatName:
     """The smallest dtype that holds all scales and biases. It reads no codes."""
-    from ..formats.layers_gptq import read_groups
-    from ..formats.packing_floats import smallest_exact
+    from ..formats.layers.gptq import read_groups
+    from ..formats.packing.floats import smallest_exact
 
     numbers = []
     for layer in layers:

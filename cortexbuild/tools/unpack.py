@@ -21,7 +21,7 @@ from ..core.step import Kind
 from ..errors import ToolError
 
 if TYPE_CHECKING:
-    from ..formats.packing_floats import FloatName
+    from ..formats.packing.floats import FloatName
 
 _TORCH = {"format": "pt"}
 
@@ -39,12 +39,12 @@ class UnpackParams(Params):
 def unpack_gguf(run: Run, params: UnpackParams) -> None:
     """Config, tokenizer and chat template come out of the file's metadata."""
     from ..formats.beside import write_json
-    from ..formats.gguf_layout import find_gguf, planned
-    from ..formats.gguf_tensors import iterate, read_config
-    from ..formats.safetensors_shards import into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES
-    from ..formats.tokenizer_from_gguf import write_tokenizer
+    from ..formats.gguf.layout import find_gguf, planned
+    from ..formats.gguf.tensors import iterate, read_config
+    from ..formats.safetensors.shards import into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES
+    from ..formats.tokenizer.from_gguf import write_tokenizer
 
     path = find_gguf(run.inputs["model"])
     config = read_config(path)
@@ -67,13 +67,13 @@ def unpack_gguf(run: Run, params: UnpackParams) -> None:
 
 def unpack_zero_pointed(run: Run, params: UnpackParams) -> None:
     """GPTQ and AWQ, act-order too."""
-    from ..formats import layers_gptq
     from ..formats.beside import WEIGHTS, copy_beside, read_config, unquantized, write_json
+    from ..formats.layers import gptq as layers_gptq
     from ..formats.listing import local_files
-    from ..formats.packing_zeros import dequantize
-    from ..formats.safetensors_shards import Entry, into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES, FLOATS, open_tensors
+    from ..formats.packing.zeros import dequantize
+    from ..formats.safetensors.shards import Entry, into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES, FLOATS, open_tensors
 
     source = run.inputs["model"]
     config, tensors = read_config(source), open_tensors(source)
@@ -107,11 +107,11 @@ def unpack_zero_pointed(run: Run, params: UnpackParams) -> None:
 def unpack_mlx(run: Run, params: UnpackParams) -> None:
     """MLX's affine mode, and MLX weights that are not quantized. Experts are un-stacked."""
     from ..formats.beside import copy_beside, read_config, unquantized, write_json
-    from ..formats.layers_mlx import mlx_layers, numbers_of
+    from ..formats.layers.mlx import mlx_layers, numbers_of
     from ..formats.listing import local_files
-    from ..formats.safetensors_shards import into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES, open_tensors
+    from ..formats.safetensors.shards import into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES, open_tensors
 
     source = run.inputs["model"]
     config, tensors = read_config(source), open_tensors(source)

@@ -15,7 +15,7 @@ from ..core.step import Kind
 from .unpack import say
 
 if TYPE_CHECKING:
-    from ..formats.safetensors_shards import Entry
+    from ..formats.safetensors.shards import Entry
 
 
 class WidenParams(Params):
@@ -26,10 +26,10 @@ class WidenParams(Params):
 
 def widen(run: Run, params: WidenParams) -> None:
     from ..formats.beside import copy_beside, read_config, unquantized, write_json
-    from ..formats.layers_fp8 import others, scaled_layers
-    from ..formats.safetensors_shards import into_shards
-    from ..formats.safetensors_stream import SafetensorsWriter
-    from ..formats.safetensors_tensors import CODES, open_tensors
+    from ..formats.layers.fp8 import others, scaled_layers
+    from ..formats.safetensors.shards import into_shards
+    from ..formats.safetensors.stream import SafetensorsWriter
+    from ..formats.safetensors.tensors import CODES, open_tensors
 
     source = run.inputs["model"]
     config, tensors = read_config(source), open_tensors(source)

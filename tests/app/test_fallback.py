@@ -10,9 +10,9 @@ from workspace import PLUGIN
 from cortexbuild.app.generate import look
 from cortexbuild.cli.python import open_manifest
 from cortexbuild.cli.syncing import SyncOptions, keep_settled, raise_if_failed, run_sync
-from cortexbuild.core import policy
 from cortexbuild.core.events import Said
 from cortexbuild.core.plan import Scope
+from cortexbuild.core.planning import policy
 
 RECIPE = """\
 schema: 1

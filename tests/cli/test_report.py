@@ -14,7 +14,7 @@ from cortexbuild.app.measured import numbers
 from cortexbuild.cli import page, sidebyside
 from cortexbuild.cli.commands import reporting
 from cortexbuild.cli.main import main
-from cortexbuild.core import policy
+from cortexbuild.core.planning import policy
 from cortexbuild.core.ports import Runtime
 
 HOSTILE = "</script><img src=x onerror=alert(1)><!--&amp;\u2028"

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.app.build import After, build
-from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import File, Tree, digest_value
 from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.ports import Done
+from cortexbuild.core.scheduling.agenda import Agenda
 from cortexbuild.core.step import Failure, Input, Kind, Step, ToolId, Trace, key_of
 
 TOOL = ToolId("fake", 1)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from test_agenda_property import TOOL, World, compute, from_scratch, plans, trace_of
 
 from cortexbuild.app.build import After, build
-from cortexbuild.core.agenda import Agenda, Elsewhere
 from cortexbuild.core.digest import File, Tree, digest_value
 from cortexbuild.core.plan import Goal, Plan, Scope
 from cortexbuild.core.ports import Done
+from cortexbuild.core.scheduling.agenda import Agenda, Elsewhere
 from cortexbuild.core.step import Failure, Input, Kind, Step, Trace, key_of
 
 

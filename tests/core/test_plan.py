@@ -13,9 +13,9 @@ from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned
 from cortexbuild.core.manifest import Manifest
 from cortexbuild.core.plan import Scope
-from cortexbuild.core.planner import make_plan
+from cortexbuild.core.planning.planner import make_plan
+from cortexbuild.core.planning.resolve import tools_of
 from cortexbuild.core.ports import Toolbox
-from cortexbuild.core.resolve import tools_of
 from cortexbuild.core.step import ToolId
 from cortexbuild.errors import LockError, ManifestError
 from cortexbuild.tools import find_edges, find_tool

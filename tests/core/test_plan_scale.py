@@ -10,7 +10,6 @@ import pytest
 
 from cortexbuild.app.build import build
 from cortexbuild.app.intermediates import Intermediates, between
-from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.digest import Digest, File, Tree, digest_bytes
 from cortexbuild.core.document import Text
 from cortexbuild.core.lock import Lock, Pinned
@@ -18,11 +17,12 @@ from cortexbuild.core.manifest import Manifest
 from cortexbuild.core.needs import Capacity, Needs
 from cortexbuild.core.params import Params
 from cortexbuild.core.plan import Goal, Plan, Scope
-from cortexbuild.core.planner import make_plan
+from cortexbuild.core.planning.planner import make_plan
+from cortexbuild.core.planning.resolve import tool_name
 from cortexbuild.core.ports import Done, Tool, Toolbox
 from cortexbuild.core.recipe import Recipe
-from cortexbuild.core.resolve import tool_name
-from cortexbuild.core.schedule import Schedule, ways
+from cortexbuild.core.scheduling.agenda import Agenda
+from cortexbuild.core.scheduling.schedule import Schedule, ways
 from cortexbuild.core.step import Input, Kind, Step, StepKey, ToolId, Trace
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from cortexbuild.core.policy import choose_integer, choose_mlx
+from cortexbuild.core.planning.policy import choose_integer, choose_mlx
 from cortexbuild.errors import UsageError
 
 B, M, GIB = 10**9, 10**6, 2**30

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from test_plan_scale import operations
 from test_schedule import CAPACITIES, ready, would_fit
 
-from cortexbuild.core.minima import Minima
 from cortexbuild.core.needs import Capacity, Needs
-from cortexbuild.core.queues import MOST_PASSED
-from cortexbuild.core.schedule import Line, Schedule
+from cortexbuild.core.scheduling.minima import Minima
+from cortexbuild.core.scheduling.queues import MOST_PASSED
+from cortexbuild.core.scheduling.schedule import Line, Schedule
 
 ITEMS = [ready(f"s{number}") for number in range(80)]
 

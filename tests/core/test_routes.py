@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cortexbuild.core.bridges import planned_format, takes
 from cortexbuild.core.document import Text
 from cortexbuild.core.params import Params
+from cortexbuild.core.planning.bridges import planned_format, takes
+from cortexbuild.core.planning.routes import find_route
 from cortexbuild.core.ports import Tool, Toolbox
 from cortexbuild.core.recipe import Recipe
-from cortexbuild.core.routes import find_route
 from cortexbuild.core.step import Kind
 from cortexbuild.errors import UsageError
 

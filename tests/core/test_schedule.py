@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from test_agenda_property import World, from_scratch, plans
 
 from cortexbuild.app.build import After, build
-from cortexbuild.core.agenda import Ready
-from cortexbuild.core.forecast import Foreseen, forecast
 from cortexbuild.core.needs import GIB, MIB, Capacity, Needs, bounded, holding, streaming
 from cortexbuild.core.plan import Goal, Plan
-from cortexbuild.core.queues import MOST_PASSED
-from cortexbuild.core.schedule import Line, Schedule, misfit, ways
+from cortexbuild.core.scheduling.agenda import Ready
+from cortexbuild.core.scheduling.forecast import Foreseen, forecast
+from cortexbuild.core.scheduling.queues import MOST_PASSED
+from cortexbuild.core.scheduling.schedule import Line, Schedule, misfit, ways
 from cortexbuild.core.step import Input, Kind, Step, StepKey, ToolId
 
 SIZES = st.integers(0, 10)
@@ -258,7 +258,7 @@ def test_a_forecast_looks_for_the_longest_ways_once(monkeypatch):
         asked.append(args)
         return ways(*args)
 
-    monkeypatch.setattr("cortexbuild.core.forecast.ways", watched)
+    monkeypatch.setattr("cortexbuild.core.scheduling.forecast.ways", watched)
     plan, _, sizes = family()
     coming = {id_: Foreseen(size, 2.0, Needs(size)) for id_, size in sizes.items()}
     forecast(plan, coming, Capacity(1000, 1), frozenset())

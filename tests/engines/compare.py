@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cortexbuild.formats.safetensors import read_header
+from cortexbuild.formats.safetensors.header import read_header
 
 
 def tensors(folder: Path) -> dict[str, tuple[str, tuple[int, ...], bytes]]:

@@ -267,7 +267,7 @@ def write_family(folder, family):
     if config["model_type"].startswith("qwen"):
         like = folder.parent.parent / "qwen-tokenizer"
         if not like.exists():
-            from cortexbuild.formats.tokenizer_tables import WORDS
+            from cortexbuild.formats.tokenizer.tables import WORDS
 
             byte_level_tokenizer(like, WORDS["qwen2"].pre_tokenizer(), "qwen2")
     for path in like.glob("tokenizer*"):
@@ -392,7 +392,7 @@ def save_by_hand(folder, source, meant):
 
 
 def read_metadata(folder):
-    from cortexbuild.formats.safetensors import read_header
+    from cortexbuild.formats.safetensors.header import read_header
 
     return read_header(folder / "model.safetensors").metadata["format"]
 
@@ -414,7 +414,7 @@ def write_small(folder, config=None, *, pack=None, **changes):
     """
     from safetensors.numpy import save_file
 
-    from cortexbuild.formats.names import tensors_expected
+    from cortexbuild.formats.names.tensors import tensors_expected
 
     config = {**CONFIG, **(config or {})}
     random, width = np.random.default_rng(0), config["hidden_size"]

@@ -114,11 +114,11 @@ print(json.dumps({"found": found, "same": same, "refused": refused,
 GGUF = (
     COMMON
     + """
-from cortexbuild.formats.gguf_tensors import iterate
+from cortexbuild.formats.gguf.tensors import iterate
 from cortexbuild.formats import gguf_writing
-from cortexbuild.formats.layers_mlx import mlx_layers
+from cortexbuild.formats.layers.mlx import mlx_layers
 from cortexbuild.formats.listing import local_files
-from cortexbuild.formats.safetensors_tensors import open_tensors
+from cortexbuild.formats.safetensors.tensors import open_tensors
 from cortexbuild.tools import gguf, gguf_fit, gguf_sensitivity
 prepare()
 mlx.convert(plain_run({"model": source}, folder("mlx")), mlx.ConvertParams())

@@ -53,7 +53,7 @@ def held(request):
 MAKE = """
 import hashlib, torch
 from collections import Counter
-from cortexbuild.formats.gguf import read_header
+from cortexbuild.formats.gguf.header import read_header
 torch.set_num_threads(1)
 model, elsewhere, work = map(Path, sys.argv[2:])
 def in_a_process(argv):
@@ -257,8 +257,8 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
 from tokenizers import pre_tokenizers as pre
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-from cortexbuild.formats.gguf import read_header
-from cortexbuild.formats.tokenizer_tables import WORDS
+from cortexbuild.formats.gguf.header import read_header
+from cortexbuild.formats.tokenizer.tables import WORDS
 model, text, work = map(Path, sys.argv[2:])
 torch.manual_seed(0)
 torch.set_num_threads(1)

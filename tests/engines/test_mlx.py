@@ -270,7 +270,7 @@ def test_a_nan_in_the_source_stops_the_target_and_leaves_no_view(shipped, models
     """Named for the rule it comes from: validation runs a forward pass and fails on a NaN (S17)."""
     source = models.root / "broken"
     shutil.copytree(MODEL, source)
-    from cortexbuild.formats.safetensors import read_header
+    from cortexbuild.formats.safetensors.header import read_header
 
     path = source / "model.safetensors"
     info = read_header(path).tensors["model.layers.3.mlp.down_proj.weight"]

@@ -15,7 +15,7 @@ from engines.running import ENGINES, MODEL, run_after
 from hub import Hub
 from workspace import FEW, ROOT
 
-from cortexbuild.formats.safetensors import read_header, write_header
+from cortexbuild.formats.safetensors.header import read_header, write_header
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("engine")]
 

@@ -107,7 +107,7 @@ import json, resource, sys
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, sys.argv[2])
-from cortexbuild.formats.safetensors import write_header
+from cortexbuild.formats.safetensors.header import write_header
 from cortexbuild.testing import plain_run
 from cortexbuild.tools import mlx as ours
 work = Path(sys.argv[1])

@@ -20,7 +20,7 @@ import torch
 from compare import tensors
 from cortexbuild.testing import plain_run
 from cortexbuild.errors import CortexError
-from cortexbuild.formats.safetensors import read_header
+from cortexbuild.formats.safetensors.header import read_header
 from cortexbuild.tools import torch as ours
 from safetensors.torch import load_file
 warnings.simplefilter("ignore")

@@ -12,7 +12,7 @@ from engines.running import ENGINES, MODEL, run_after
 from workspace import FEW, Workspace
 
 from cortexbuild.errors import CortexError
-from cortexbuild.formats.gguf_tensors import iterate
+from cortexbuild.formats.gguf.tensors import iterate
 from cortexbuild.tools.transcode import (
     ToGgufParams,
     ToMlxParams,
@@ -34,7 +34,7 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm import load
 from packed import *
-from cortexbuild.formats.gguf_tensors import iterate
+from cortexbuild.formats.gguf.tensors import iterate
 from cortexbuild.tools import mlx
 from cortexbuild.tools.transcode import *
 
@@ -366,7 +366,7 @@ def test_a_model_without_tokenizer_json_is_refused(tmp_path):
 
 
 def test_llama_3_positions_come_back(tmp_path):
-    from cortexbuild.formats.gguf_tensors import read_config
+    from cortexbuild.formats.gguf.tensors import read_config
 
     scaling = {
         "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,

@@ -10,7 +10,7 @@ from engines.packed import affine, made, mlx_settings, tiny, write_small
 from engines.running import ENGINES, run_after
 
 from cortexbuild.errors import CortexError
-from cortexbuild.formats.safetensors import read_header
+from cortexbuild.formats.safetensors.header import read_header
 from cortexbuild.testing import plain_run
 from cortexbuild.tools.unpack import UnpackParams, unpack_gguf, unpack_mlx, unpack_zero_pointed
 
@@ -126,10 +126,10 @@ for name, case in cases.items():
         }
 
 # -- byte-level tokenizers, from tokenizer.json to GGUF and back
-from cortexbuild.formats.gguf_metadata import write_fields, write_specials
-from cortexbuild.formats.tokenizer_from_gguf import write_tokenizer
-from cortexbuild.formats.tokenizer_tables import WORDS
-from cortexbuild.formats.tokenizer_to_gguf import read_vocabulary
+from cortexbuild.formats.gguf.metadata import write_fields, write_specials
+from cortexbuild.formats.tokenizer.from_gguf import write_tokenizer
+from cortexbuild.formats.tokenizer.tables import WORDS
+from cortexbuild.formats.tokenizer.to_gguf import read_vocabulary
 said["tokenizers"] = {}
 for name, words in WORDS.items():
     if [other for other in WORDS if WORDS[other] == words][0] != name:

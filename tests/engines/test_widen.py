@@ -17,7 +17,7 @@ from mlx_lm.convert import convert
 from safetensors.torch import load_file, save_file
 from compare import differences
 from cortexbuild.errors import CortexError
-from cortexbuild.formats.packing_floats import FLOAT8
+from cortexbuild.formats.packing.floats import FLOAT8
 from cortexbuild.testing import plain_run
 from cortexbuild.tools.mlx import QuantizeSourceParams, quantize_source
 from cortexbuild.tools.widen import WidenParams, widen

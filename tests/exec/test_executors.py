@@ -15,10 +15,10 @@ import pytest
 from plugin.cortexbuild_text import CutParams
 from workspace import PLUGIN, tiny_safetensors
 
-from cortexbuild.core.agenda import Agenda
 from cortexbuild.core.events import StepMoved
 from cortexbuild.core.needs import PROCESS, Capacity, Needs
 from cortexbuild.core.ports import Job
+from cortexbuild.core.scheduling.agenda import Agenda
 from cortexbuild.core.step import Failure, Input, Kind, Step, StepId, ToolId, Trace, key_of
 from cortexbuild.exec.local import LocalExecutor
 from cortexbuild.exec.pool import Child, Pool

@@ -11,7 +11,7 @@ from formats.checkpoints import gguf_bytes
 
 from cortexbuild.errors import StoreError, UsageError
 from cortexbuild.exports import How, Package, ollama
-from cortexbuild.formats.gguf import read_header
+from cortexbuild.formats.gguf.header import read_header
 from cortexbuild.formats.ollama import (
     LICENCE,
     MODEL,

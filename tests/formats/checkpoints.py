@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cortexbuild.formats.safetensors import tensor_bytes, write_header
+from cortexbuild.formats.safetensors.header import tensor_bytes, write_header
 
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 MODULE = "model.layers.0.mlp.up_proj"

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import IntegrityError
-from cortexbuild.formats.gguf import (
+from cortexbuild.formats.gguf.header import (
     GgufHeader,
     GgufTensor,
     quantization_name,
     read_header,
     read_header_from,
 )
-from cortexbuild.formats.gguf_stream import SHORT_ARRAY, Omitted
-from cortexbuild.formats.gguf_types import FILE_TYPES, TENSOR_TYPES
+from cortexbuild.formats.gguf.stream import SHORT_ARRAY, Omitted
+from cortexbuild.formats.gguf.types import FILE_TYPES, TENSOR_TYPES
 
 F32, F16, Q8_0, Q4_K, Q6_K, Q5_0 = 0, 1, 8, 12, 14, 6
 FIELDS: list[Field] = [

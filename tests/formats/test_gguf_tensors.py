@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from cortexbuild.errors import IntegrityError, ToolError
-from cortexbuild.formats.gguf_tensors import iterate, iterate_mlx, read_config
-from cortexbuild.formats.names import tensors_expected
-from cortexbuild.formats.packing_floats import bfloat16_of_float32
-from cortexbuild.formats.packing_mlx import Affine, dequantize
+from cortexbuild.formats.gguf.tensors import iterate, iterate_mlx, read_config
+from cortexbuild.formats.names.tensors import tensors_expected
+from cortexbuild.formats.packing.floats import bfloat16_of_float32
+from cortexbuild.formats.packing.mlx import Affine, dequantize
 
 gguf = pytest.importorskip("gguf")
 TYPES = gguf.GGMLQuantizationType

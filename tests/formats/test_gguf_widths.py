@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cortexbuild.formats.gguf import GgufHeader, GgufTensor
-from cortexbuild.formats.gguf_widths import block_of, fell_back, sure_misfits
+from cortexbuild.formats.gguf.header import GgufHeader, GgufTensor
+from cortexbuild.formats.gguf.widths import block_of, fell_back, sure_misfits
 
 
 def header(*tensors: tuple[str, str, tuple[int, ...]]) -> GgufHeader:

@@ -7,10 +7,10 @@ from engines.running import run_script
 WRITTEN = """
 import contextlib, json, resource, sys, zlib
 from pathlib import Path
-from cortexbuild.formats.safetensors import write_header
-from cortexbuild.formats.safetensors_shards import into_shards
-from cortexbuild.formats.safetensors_stream import SafetensorsWriter
-from cortexbuild.formats.safetensors_tensors import open_tensors
+from cortexbuild.formats.safetensors.header import write_header
+from cortexbuild.formats.safetensors.shards import into_shards
+from cortexbuild.formats.safetensors.stream import SafetensorsWriter
+from cortexbuild.formats.safetensors.tensors import open_tensors
 source = Path(sys.argv[1])
 entries = [(f"t{n}", "F16", (1 << 10, 1 << 15)) for n in range(4)]  # 64 MiB each, and all holes
 with (source / "model.safetensors").open("wb") as file:

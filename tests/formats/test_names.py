@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import ToolError
-from cortexbuild.formats.names import Place, place, tensors_expected
-from cortexbuild.formats.names_config import config_from_gguf
-from cortexbuild.formats.names_metadata import Metadata, shortest
-from cortexbuild.formats.names_rope import llama3_divisors
-from cortexbuild.formats.names_tables import NAMINGS
+from cortexbuild.formats.names.config import config_from_gguf
+from cortexbuild.formats.names.metadata import Metadata, shortest
+from cortexbuild.formats.names.rope import llama3_divisors
+from cortexbuild.formats.names.tables import NAMINGS
+from cortexbuild.formats.names.tensors import Place, place, tensors_expected
 
 
 def config(model_type, **more):

@@ -7,14 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from cortexbuild.errors import ToolError
-from cortexbuild.formats.packing import BITS, pack_codes, unpack_codes
-from cortexbuild.formats.packing_floats import (
+from cortexbuild.formats.packing.floats import (
     bfloat16_of_float32,
     float32_of_bfloat16,
     inexact,
     smallest_exact,
 )
-from cortexbuild.formats.packing_rows import from_gguf_rows, to_gguf_rows
+from cortexbuild.formats.packing.rows import from_gguf_rows, to_gguf_rows
+from cortexbuild.formats.packing.words import BITS, pack_codes, unpack_codes
 
 quick = settings(max_examples=40, deadline=None)
 

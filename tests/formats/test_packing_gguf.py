@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import ToolError
-from cortexbuild.formats.packing import pack_codes
-from cortexbuild.formats.packing_floats import bfloat16_of_float32, float32_of_bfloat16
-from cortexbuild.formats.packing_gguf import BLOCK_BYTES, from_gguf_blocks, to_q4_1
-from cortexbuild.formats.packing_mlx import Affine, dequantize
-from cortexbuild.formats.packing_rows import to_gguf_rows
+from cortexbuild.formats.packing.floats import bfloat16_of_float32, float32_of_bfloat16
+from cortexbuild.formats.packing.gguf import BLOCK_BYTES, from_gguf_blocks, to_q4_1
+from cortexbuild.formats.packing.mlx import Affine, dequantize
+from cortexbuild.formats.packing.rows import to_gguf_rows
+from cortexbuild.formats.packing.words import pack_codes
 
 quants = pytest.importorskip("gguf").quants
 TYPES = pytest.importorskip("gguf").GGMLQuantizationType

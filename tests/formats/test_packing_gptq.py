@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import ToolError
-from cortexbuild.formats import packing_mlx
-from cortexbuild.formats.packing_awq import read_awq
-from cortexbuild.formats.packing_floats import smallest_exact
-from cortexbuild.formats.packing_gptq import read_gptq
-from cortexbuild.formats.packing_zeros import (
+from cortexbuild.formats.packing import mlx as packing_mlx
+from cortexbuild.formats.packing.awq import read_awq
+from cortexbuild.formats.packing.floats import smallest_exact
+from cortexbuild.formats.packing.gptq import read_gptq
+from cortexbuild.formats.packing.zeros import (
     consecutive_groups,
     dequantize,
     is_consecutive,

@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import ToolError
-from cortexbuild.formats.packing import BITS, pack_codes
-from cortexbuild.formats.packing_floats import float32_of_bfloat16
-from cortexbuild.formats.packing_gptq import read_gptq
-from cortexbuild.formats.packing_mlx import GROUP_SIZES, Affine, dequantize
-from cortexbuild.formats.packing_zeros import to_affine
+from cortexbuild.formats.packing.floats import float32_of_bfloat16
+from cortexbuild.formats.packing.gptq import read_gptq
+from cortexbuild.formats.packing.mlx import GROUP_SIZES, Affine, dequantize
+from cortexbuild.formats.packing.words import BITS, pack_codes
+from cortexbuild.formats.packing.zeros import to_affine
 
 mx = pytest.importorskip("mlx.core")
 

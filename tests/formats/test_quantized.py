@@ -40,7 +40,7 @@ from cortexbuild.formats.detection import detect, detect_files
 from cortexbuild.formats.facts import Method
 from cortexbuild.formats.listing import LocalFiles, local_files
 from cortexbuild.formats.npz import Array
-from cortexbuild.formats.safetensors import read_header
+from cortexbuild.formats.safetensors.header import read_header
 from cortexbuild.formats.settings import settings_of
 
 VALUES = INPUTS * OUTPUTS

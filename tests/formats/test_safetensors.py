@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cortexbuild.errors import IntegrityError
-from cortexbuild.formats.safetensors import (
+from cortexbuild.formats.safetensors.header import (
     DTYPE_BITS,
     Header,
     TensorInfo,

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cortexbuild.formats.safetensors import read_header
-from cortexbuild.formats.safetensors_shards import entry_bytes, into_shards
-from cortexbuild.formats.safetensors_stream import INDEX, SafetensorsWriter
-from cortexbuild.formats.safetensors_tensors import NUMPY_TYPES, open_tensors
+from cortexbuild.formats.safetensors.header import read_header
+from cortexbuild.formats.safetensors.shards import entry_bytes, into_shards
+from cortexbuild.formats.safetensors.stream import INDEX, SafetensorsWriter
+from cortexbuild.formats.safetensors.tensors import NUMPY_TYPES, open_tensors
 from cortexbuild.testing import PlainOutput
 
 WIDTHS = ("U8", "F16", "F32", "U32")

@@ -25,16 +25,17 @@ from cortexbuild.core.lockfile import lock_from_text, lock_to_text
 from cortexbuild.core.manifest import Manifest
 from cortexbuild.core.recipe import Recipe
 from cortexbuild.errors import CortexError, ToolError
-from cortexbuild.formats import gguf, safetensors
 from cortexbuild.formats.detection import detect_files
-from cortexbuild.formats.gguf_fields import fields_of
+from cortexbuild.formats.gguf import header as gguf
+from cortexbuild.formats.gguf.fields import fields_of
 from cortexbuild.formats.lora import read_adapter
-from cortexbuild.formats.names_config import config_from_gguf
+from cortexbuild.formats.names.config import config_from_gguf
 from cortexbuild.formats.npz import read_arrays
-from cortexbuild.formats.sentencepiece import sentencepiece_model
-from cortexbuild.formats.tokenizer_fields import tokenizer_in
-from cortexbuild.formats.tokenizer_json import tokenizer_json
-from cortexbuild.formats.tokenizer_to_gguf import read_vocabulary
+from cortexbuild.formats.safetensors import header as safetensors
+from cortexbuild.formats.tokenizer.as_json import tokenizer_json
+from cortexbuild.formats.tokenizer.fields import tokenizer_in
+from cortexbuild.formats.tokenizer.sentencepiece import sentencepiece_model
+from cortexbuild.formats.tokenizer.to_gguf import read_vocabulary
 from cortexbuild.remotes.bundle import bring_in
 from cortexbuild.remotes.listing import parse_listing
 from cortexbuild.store.local import LocalStore

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...core.agenda import Agenda
-from ...core.candidates import weight_bytes
 from ...core.licences import licence_of
 from ...core.manifest import Model
 from ...core.plan import Goal
+from ...core.planning.candidates import weight_bytes
+from ...core.scheduling.agenda import Agenda
 from ..fitted import Fitted
 from ..generate import Built
 from ..measured import all_measures, numbers, problems_of

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from ...core.document import Text
 from ...core.naming import name_of
-from ...core.policy import CORTEX_WORDS
+from ...core.planning.policy import CORTEX_WORDS
 from ...errors import ManifestError
 from ...sources._found.cortex import models_in
 from .carry import Carried, Desk, Entry, Left

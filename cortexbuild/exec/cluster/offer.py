@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...core.bridges import takes
 from ...core.needs import GIB, Capacity, Needs
+from ...core.planning.bridges import takes
 from ...core.step import Kind, Step
 from ...errors import ToolError
 from ...processes import ask
