@@ -7,11 +7,14 @@ import json
 import pytest
 from workspace import ROOT, Workspace
 
+LOADING = ("generate",)
+"""It loads a model, and engines stay out of the process of the tests."""
+
 
 @pytest.fixture(scope="session")
 def shipped(tmp_path_factory) -> Workspace:
     """This repository's own cortex.yaml, synced into an empty home."""
-    space = Workspace(ROOT, tmp_path_factory.mktemp("home"), inside=True)
+    space = Workspace(ROOT, tmp_path_factory.mktemp("home"), inside=True, apart=LOADING)
     space.first = json.loads(space.run("sync", "--json").stdout)
     return space
 
@@ -19,4 +22,4 @@ def shipped(tmp_path_factory) -> Workspace:
 @pytest.fixture
 def models(tmp_path, shipped) -> Workspace:
     """A project of one's own, in the home where the shipped models are built."""
-    return Workspace(tmp_path / "project", shipped.home, inside=True)
+    return Workspace(tmp_path / "project", shipped.home, inside=True, apart=LOADING)

@@ -115,7 +115,7 @@ GGUF = (
     COMMON
     + """
 from cortexbuild.formats.gguf.tensors import iterate
-from cortexbuild.formats import gguf_writing
+from cortexbuild.formats.gguf import writing
 from cortexbuild.formats.layers.mlx import mlx_layers
 from cortexbuild.formats.listing import local_files
 from cortexbuild.formats.safetensors.tensors import open_tensors
@@ -125,8 +125,8 @@ mlx.convert(plain_run({"model": source}, folder("mlx")), mlx.ConvertParams())
 config = json.loads((work / "mlx" / "config.json").read_text())
 tensors = open_tensors(work / "mlx")
 layers = mlx_layers(tensors, config, local_files(work / "mlx"))
-gguf_writing.any = lambda _: True  # it wants something packed, and here nothing is
-gguf_writing.write_gguf(work / "mlx", folder("gguf") / "model.gguf", config, layers, tensors, nothing)
+writing.any = lambda _: True  # it wants something packed, and here nothing is
+writing.write_gguf(work / "mlx", folder("gguf") / "model.gguf", config, layers, tensors, nothing)
 inputs = {"model": work / "gguf", "curvature": work / "curvature"}
 inputs["gguf-sensitivity"] = work / "sensitivity"
 known = sensitivity(gguf_sensitivity, "gguf")

@@ -13,14 +13,14 @@ from pathlib import Path
 from compare import differences
 from packed import tiny, write_family
 from cortexbuild.core.ports import Progress
-from cortexbuild.formats import safetensors_shards, safetensors_stream
+from cortexbuild.formats.safetensors import shards as plan
 from cortexbuild.streaming import models, packing
 from cortexbuild.testing import plain_run
 from cortexbuild.tools import mlx as ours
 from mlx_lm.convert import convert
 packing.PIECE = 20_000  # every matrix in several pieces
 def small(entries, largest=100_000):
-    return safetensors_shards.into_shards(entries, largest)
+    return plan.into_shards(entries, largest)
 models.into_shards = small
 work = Path(sys.argv[1])
 modes = [{"mode": m} for m in ("mxfp4", "mxfp8", "nvfp4")]
@@ -61,12 +61,12 @@ import contextlib, io, json, sys
 from pathlib import Path
 from compare import tensors
 from packed import write_family
-from cortexbuild.formats import safetensors_shards
+from cortexbuild.formats.safetensors import shards as plan
 from cortexbuild.streaming import models, packing
 from cortexbuild.testing import PlainOutput, plain_run
 from cortexbuild.tools import mlx as ours
 packing.PIECE = 20_000
-models.into_shards = lambda entries: safetensors_shards.into_shards(entries, 100_000)
+models.into_shards = lambda entries: plan.into_shards(entries, 100_000)
 work = Path(sys.argv[1])
 source = write_family(work / "models" / "mixtral", "mixtral")
 params = ours.QuantizeSourceParams(bits=4, group_size=32, dtype="bfloat16")

@@ -22,8 +22,8 @@ from hostile.readers import PARTS, READERS, small_model
 
 from cortexbuild.errors import CortexError
 
-SECONDS, MEMORY = 10, 3 << 29
-"""Of processor time for one bomb, hundreds of times what is needed; bytes of address space."""
+SECONDS, MEMORY = 4, 3 << 29
+"""Of processor time for one bomb, a hundred times what is needed; bytes of address space."""
 
 DEEP = 100_000
 BIG = b"9" * 1_000_000
