@@ -26,7 +26,7 @@ PRINTED: Mapping[str, tuple[str, ...]] = {
     "lock/1": ("lock", "diff"),
     "rebuild/1": ("verify --rebuild",),
     "recipes/1": ("recipes",),
-    "plan/1": ("plan", "sync --dry-run"),
+    "plan/1": ("plan", "sync --dry-run", "sync --check"),
     "why/1": ("why",),
     "list/1": ("list",),
     "path/1": ("path",),

@@ -137,8 +137,10 @@ def test_check_tells_by_its_exit_code_and_changes_nothing(space):
     space.run("sync", "--check")
     before = text(space)
     space.manifest(t={"keep": 2})
-    said = space.run("sync", "--check", code=3).stderr
-    assert "m:t/quantize" in said and text(space) == before
+    said = space.run("sync", "--check", "--json", code=3)
+    steps = {step["id"]: step["state"] for step in json.loads(said.stdout)["steps"]}
+    assert steps["m:t/convert"] == "fresh" != steps["m:t/quantize"]
+    assert "m:t/quantize" in said.stderr and text(space) == before
 
 
 def test_a_target_that_is_gone_leaves_the_lock(space):

@@ -107,7 +107,7 @@ def _sync(args: argparse.Namespace) -> int:
         check_lock(project)
     scope = scope_of(args, project)
     if args.check:
-        return _check(project, scope)
+        return _check(project, scope, as_json=args.json)
     if args.dry_run:
         for change in changes(project.locked or NOTHING, project.lock):
             print(f"{LOCK} would have  {change.sign} {change.name}", file=sys.stderr)
@@ -169,8 +169,10 @@ def _build(args: argparse.Namespace, project: Project, scope: Scope, began: Bega
     return 0
 
 
-def _check(project: Project, scope: Scope) -> int:
+def _check(project: Project, scope: Scope, *, as_json: bool) -> int:
     """Looks at traces, views and stats only: no network, and no bytes are read."""
+    if as_json:
+        show_plan(project, scope, as_json=True)
     stale = [step.step.label for step in outlook(project, scope) if step.state != "fresh"]
     for target in scope.targets:
         built = look(project, target)
