@@ -299,3 +299,8 @@ def test_who_names_no_command_is_told_the_first_steps(space):
     group = space.run("cache")
     assert "usage: cortexbuild cache" in group.stdout and "make room" in group.stdout
     assert "no option `--jsn`" in space.run("cache", "--jsn", code=2).stderr
+
+
+@pytest.mark.parametrize("words", [("sync", "--lock-timeout", "nan"), ("watch", "--settle", "-1")])
+def test_a_time_to_wait_is_a_number_of_seconds(space, words):
+    assert "a number of seconds from 0" in space.run(*words, code=2).stderr

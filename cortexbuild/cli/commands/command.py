@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,17 @@ def a_size(text: str) -> int:
         raise argparse.ArgumentTypeError("a size is written like `200GB` or `200GiB`") from error
 
 
+def a_time(text: str) -> float:
+    """What an option says that is a time to wait."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise argparse.ArgumentTypeError("a number of seconds from 0")
+    return found
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
@@ -94,7 +106,7 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_waiting(parser: argparse.ArgumentParser) -> None:
     waiting = parser.add_mutually_exclusive_group()
     waiting.add_argument(
-        "--lock-timeout", type=float, metavar="SEC", help="how long to wait for another process"
+        "--lock-timeout", type=a_time, metavar="SEC", help="how long to wait for another process"
     )
     waiting.add_argument(
         "--no-wait", dest="lock_timeout", action="store_const", const=0.0, help="not at all"

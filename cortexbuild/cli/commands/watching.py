@@ -13,13 +13,13 @@ from .. import words
 from ..beside import LOCK
 from ..complaint import tell
 from ..watching import look, rounds
-from .command import Command, add_json, add_targets, print_json, root_of
+from .command import Command, a_time, add_json, add_targets, print_json, root_of
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     add_targets(parser)
     parser.add_argument(
-        "--settle", type=float, default=1.0, metavar="SEC",
+        "--settle", type=a_time, default=1.0, metavar="SEC",
         help="for how long nothing may change before it is built (default: 1)",
     )  # fmt: skip
     add_json(parser)
@@ -28,7 +28,7 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 def _watch(args: argparse.Namespace) -> int:
     """Ends only by an interrupt."""
     lock = root_of(args) / LOCK
-    for seen in rounds(partial(look, args.manifest), lock, max(args.settle, 0.0)):
+    for seen in rounds(partial(look, args.manifest), lock, args.settle):
         at, built = time.strftime("%H:%M:%S"), _sync(args.manifest, args.targets) == 0
         if args.json:
             print_json("watch/1", {"at": at, "ok": built, "files": len(seen)})
