@@ -112,7 +112,7 @@ FIRST_STEPS = (
     ("cortexbuild init", "begin with what this machine has"),
     ("cortexbuild add hf:org/name", "put a model into it"),
     ("cortexbuild sync", "build what is not up to date"),
-    ("cortexbuild generate chat:mlx-4bit hello", "try what was built"),
+    ("cortexbuild generate name hello", "try what was built"),
 )
 """For who names no command."""
 
