@@ -353,6 +353,7 @@ SABOTAGES = (
     core("a path is told at any length", "digest", "leave its tree: {shown(path)}", "leave its tree: {path!r}", "tests/hostile/test_readers.py"),
     Sabotage("a check in JSON prints no document", "cortexbuild/cli/commands/sync.py", "    if as_json:\n        show_plan", "    if False:\n        show_plan", "tests/app/test_lock.py"),
     Sabotage("a file of trusted keys that is no text is a bug", "cortexbuild/remotes/keys.py", "except UnicodeDecodeError as error:", "except ZeroDivisionError as error:", "tests/remotes/test_keys.py"),
+    Sabotage("an option before the command is a command", "cortexbuild/cli/parser.py", "    words = _command_first(words)\n", "", "tests/cli/test_cli.py"),
     Sabotage("YAML nests without end", "cortexbuild/cli/yaml/reading.py", "            if depth > MOST_DEPTH:\n                line", "            if False:\n                line", "tests/hostile/test_readers.py"),
     Sabotage("a YAML number is as long as it likes", "cortexbuild/cli/yaml/reading.py", "len(node.value) > LONGEST_NUMBER:", "False:", "tests/hostile/test_readers.py"),
     Sabotage("a YAML truth that is none is a bug", "cortexbuild/cli/yaml/reading.py", "OverflowError, LookupError, AttributeError)", "OverflowError, AttributeError)", "tests/hostile/test_readers.py"),

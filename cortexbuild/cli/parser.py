@@ -18,6 +18,9 @@ from .commands import commands_for
 from .commands.command import Command
 from .examples import epilog_of, first_steps
 
+OF_ALL = {"-m": 2, "--manifest": 2, "-C": 2, "--no-color": 1, "--offline": 1}
+"""Options that all commands have, and of how many words each is."""
+
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
@@ -51,10 +54,22 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         from .completion import complete, words_so_far
 
         complete(parser_for(words_so_far()))
+    words = _command_first(words)
     args, left = parser_for(words).parse_known_args(words)
     if left:
         args.parser.refuse(left)
     return args
+
+
+def _command_first(words: Sequence[str]) -> Sequence[str]:
+    """Options that all commands have may stand before the command, as git and make have `-C`."""
+    at = 0
+    while at < len(words) and (name := words[at].partition("=")[0]) in OF_ALL:
+        at += OF_ALL[name] if name == words[at] else 1
+    if at >= len(words):
+        return words
+    end = words.index("--") if "--" in words else len(words)
+    return [*words[at:end], *words[:at], *words[end:]]
 
 
 def parser_for(words: Sequence[str]) -> Parser:

@@ -304,3 +304,11 @@ def test_who_names_no_command_is_told_the_first_steps(space):
 @pytest.mark.parametrize("words", [("sync", "--lock-timeout", "nan"), ("watch", "--settle", "-1")])
 def test_a_time_to_wait_is_a_number_of_seconds(space, words):
     assert "a number of seconds from 0" in space.run(*words, code=2).stderr
+
+
+def test_what_all_commands_take_may_stand_before_the_command(space, tmp_path, monkeypatch):
+    space.sync()
+    monkeypatch.setattr(space, "root", tmp_path)
+    before = ("-C", "project", "--offline", "--manifest=cortex.yaml")
+    assert space.run(*before, "list").stdout == space.run("list", "-C", "project").stdout != ""
+    assert "no command `x`" in space.run("-C", "project", "x", code=2).stderr
