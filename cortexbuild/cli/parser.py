@@ -18,9 +18,6 @@ from .commands import commands_for
 from .commands.command import Command
 from .examples import epilog_of, first_steps
 
-OF_ALL = {"-m": 2, "--manifest": 2, "-C": 2, "--no-color": 1, "--offline": 1}
-"""Options that all commands have, and of how many words each is."""
-
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 
 
@@ -63,9 +60,9 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 def _command_first(words: Sequence[str]) -> Sequence[str]:
     """Options that all commands have may stand before the command, as git and make have `-C`."""
-    at = 0
-    while at < len(words) and (name := words[at].partition("=")[0]) in OF_ALL:
-        at += OF_ALL[name] if name == words[at] else 1
+    at, known = 0, _for_all()._option_string_actions
+    while at < len(words) and (name := words[at].partition("=")[0]) in known:
+        at += 2 if known[name].nargs is None and name == words[at] else 1
     if at >= len(words):
         return words
     end = words.index("--") if "--" in words else len(words)
@@ -99,6 +96,7 @@ def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
     sub = subparsers.add_parser(
         command.name, help=command.summary, description=command.summary, epilog=epilog_of(name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[] if command.parts else [_for_all()],
     )  # fmt: skip
     if command.parts:
         _say_when_alone(sub, sub.format_help)
@@ -107,14 +105,20 @@ def _add(subparsers: Subparsers, command: Command, above: str = "") -> None:
             _add(below, part, f"{name} ")
         return
     sub.set_defaults(run=command.run, parser=sub)
-    sub.add_argument(
+    command.arguments(sub)
+
+
+def _for_all() -> Parser:
+    """Options that all commands have."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
         "-m", "--manifest", type=Path, default=Path(MANIFEST), metavar="FILE",
         help="the manifest (default: cortex.yaml)",
     )  # fmt: skip
-    sub.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
-    sub.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
-    sub.add_argument("--offline", action="store_true", help="never use the network")
-    command.arguments(sub)
+    parser.add_argument("-C", dest="folder", metavar="DIR", help="as if started in DIR")
+    parser.add_argument("--no-color", action="store_true", help="no colours; also NO_COLOR=1")
+    parser.add_argument("--offline", action="store_true", help="never use the network")
+    return parser
 
 
 def every_command() -> dict[str, argparse.ArgumentParser]:
