@@ -99,6 +99,7 @@ class Tool:
     check: Callable[[Mapping[str, Plain]], None] = lambda _: None
     knows: Callable[[str], bool] = lambda _: True
     runs_code: bool = False
+    together: Callable[[Sequence[tuple[Run, Any]]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

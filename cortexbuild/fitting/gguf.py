@@ -24,8 +24,9 @@ from ..formats.packing.floats import float32_of_bfloat16
 from ..formats.packing.rows import to_gguf_rows
 from ..quality.frontier import Option
 from ..quality.sensitivity import Sensitivity
+from ..runtimes.ggml import NUMBERS
 from ..runtimes.llama_library import library
-from .ggml import NUMBERS, there_and_back
+from .ggml import there_and_back
 
 TYPES = (
     "IQ2_XXS", "IQ2_XS", "IQ2_S", "Q2_K", "IQ3_XXS", "IQ3_S", "Q3_K", "IQ4_XS", "IQ4_NL", "Q4_K",

@@ -1,17 +1,14 @@
 """GGUF: Hugging Face weights to llama.cpp's format, and GGUF weights to fewer bits.
 
-The first is done by llama.cpp's own converter, the second by its library. What they get wrong
-without a word is refused here: code in a model's folder, tokens that are not the source's,
-sources that are quantized already, widths for which a type is exchanged for another.
+The first is done by llama.cpp's own converter, the second by its library; and both in one pass,
+without a file between them, by `streaming/gguf.py`. What they get wrong without a word is refused:
+code in a model's folder, tokens that are not the source's, sources that are quantized already,
+widths for which a type is exchanged for another.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import re
-import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -22,22 +19,19 @@ from ..core.params import Params
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..errors import ToolError
-from ..formats.gguf.header import GgufHeader, read_header
-from ..formats.gguf.widths import block_of, fell_back, sure_misfits
+from ..formats.gguf.header import read_header
+from ..formats.gguf.refusing import refuse_fallback, refuse_misfits, refuse_quantized
 from ..formats.listing import local_files
 from ..formats.shards import read_gguf
-from ..runtimes.llama_library import gguf_file, library
-from .toolchain import run_converter
+from ..runtimes.llama_library import gguf_file
+from ..runtimes.llama_quantizer import quantize_file
+from .toolchain import Wanted, quantize_converted, run_converter
 
 NAME = "model.gguf"
 QUANTIZER_NEEDS = streaming(100 * MIB, 3)
 """Of llama.cpp's quantizer: a tensor as it is, in 32 bits, and packed."""
-
-UNQUANTIZED = {"F32", "F16", "BF16", "F64", "I8", "I16", "I32", "I64"}
-"""Weights in full precision, and the tables that some models have beside them."""
-
-MOST_MEMORY = 1 << 30
-"""Bytes of a tensor that the quantizer holds at once; its own default is 8 GiB."""
+CONVERTER_NEEDS = streaming(450 * MIB, 3)
+"""Of its converter: PyTorch, and a tensor as it is, in 32 bits, and in 16."""
 
 
 class ConvertParams(Params):
@@ -67,6 +61,12 @@ class QuantizeParams(Params):
 
     type: QuantizeType = "Q4_K_M"
     fallback: Literal["refuse", "allow"] = "refuse"
+
+
+class QuantizeSourceParams(QuantizeParams):
+    """`dtype` is what the weights are converted to before they are packed, as for `convert`."""
+
+    dtype: Literal["f16", "bf16", "f32"] = "f16"
 
 
 def convert(run: Run, params: ConvertParams) -> None:
@@ -100,64 +100,28 @@ def quantize(run: Run, params: QuantizeParams) -> None:
     header = read_gguf(files, sorted(files.sizes))
     refuse_quantized(header)
     if params.fallback == "refuse":
-        _refuse(sure_misfits(header, params.type), params.type)  # before hours of work
+        refuse_misfits(header, params.type)  # before hours of work
     draft = run.out / f".{NAME}"
-    quantize_file(run, source, draft, params.type)
+    quantize_file(source, draft, params.type, run.progress)
     if params.fallback == "refuse":
-        _refuse(fell_back(read_header(draft), params.type), params.type)
+        refuse_fallback(read_header(draft), params.type)
     draft.rename(run.out / NAME)
 
 
-def refuse_quantized(header: GgufHeader) -> None:
-    if found := sorted({tensor.type for tensor in header.tensors} - UNQUANTIZED):
-        raise ToolError(
-            f"these weights are quantized already ({', '.join(found)}); to do it again would "
-            "lose more than it says",
-            hint="build from the full-precision model that they were made from",
-        )
+def quantize_source(run: Run, params: QuantizeSourceParams) -> None:
+    quantize_together([(run, params)])
 
 
-def quantize_file(run: Run, source: Path, out: Path, type_: str, **more: Any) -> None:
-    """`more` are fields of llama.cpp's `llama_model_quantize_params`."""
-    api, log = library().api, library().log
-    wanted = api.llama_model_quantize_default_params()
-    wanted.ftype = getattr(api, f"LLAMA_FTYPE_MOSTLY_{type_}")
-    wanted.nthread = os.cpu_count() or 1  # the result is the same with any number
-    wanted.max_buf_size = MOST_MEMORY
-    for name, value in more.items():
-        setattr(wanted, name, value)
-    size = source.stat().st_size
-
-    def hear(line: str) -> None:
-        sys.stderr.write(line)
-        if at := re.match(r"\[\s*(\d+)/\s*(\d+)\]", line):
-            run.progress(size * int(at[1]) // int(at[2]), size)
-
-    log.lines.clear()
-    log.hear = hear
-    try:
-        failed = api.llama_model_quantize(
-            str(source).encode(), str(out).encode(), ctypes.byref(wanted)
-        )
-    finally:
-        log.hear = lambda _line: None
-    if failed:
-        out.unlink(missing_ok=True)
-        reason = log.reason().rpartition("failed to quantize: ")[2]
-        raise ToolError(
-            f"llama.cpp cannot quantize this to {type_}: {reason}",
-            hint="choose another recipe: `cortexbuild recipes`",
-        )
-
-
-def _refuse(misfits: Sequence[str], type_: str) -> None:
-    if misfits:
-        raise ToolError(
-            f"{len(misfits)} tensors have rows that do not divide by {block_of(type_)}, as "
-            f"{type_} needs; the first is {misfits[0]}",
-            hint="choose Q8_0, Q5_0, Q5_1, Q4_0, Q4_1 or IQ4_NL, which need 32, or set "
-            "`fallback: allow` to have them stored in a larger type",
-        )
+def quantize_together(runs: Sequence[tuple[Run, QuantizeSourceParams]]) -> None:
+    """What `convert` and `quantize` would make one after the other, in one pass over the source
+    for all that go by the same `dtype`."""
+    by_dtype: dict[str, list[tuple[Run, Wanted]]] = {}
+    for run, params in runs:
+        one = Wanted(params.type, str(run.out / NAME), params.fallback)
+        by_dtype.setdefault(params.dtype, []).append((run, one))
+    refuse_code(runs[0][0].inputs["model"])
+    for dtype, group in by_dtype.items():
+        quantize_converted(group[0][0], dtype, [one for _, one in group])
 
 
 def engine() -> Mapping[str, str]:
@@ -195,16 +159,25 @@ def _quantized_size(params: QuantizeParams, size: int) -> int:
     return int(size * BITS[params.type] / 16)
 
 
+def _knows(_architecture: str) -> bool:
+    return False  # the converter may run code by itself
+
+
 TOOLS = (
     Tool(
         "gguf", Kind.CONVERT, ConvertParams, convert, revision=1,
         accepts=("safetensors",), makes="gguf", wants=("facts", "toolchain"),
-        engine=_convert_engine, predict=_converted_size, needs=streaming(450 * MIB, 3),
-        knows=lambda _architecture: False,  # the converter may run code by itself
+        engine=_convert_engine, predict=_converted_size, needs=CONVERTER_NEEDS, knows=_knows,
     ),
     Tool(
         "gguf", Kind.QUANTIZE, QuantizeParams, quantize, revision=1,
         accepts=("gguf",), makes="gguf", engine=engine, predict=_quantized_size,
         needs=QUANTIZER_NEEDS,
+    ),
+    Tool(
+        "gguf", Kind.QUANTIZE, QuantizeSourceParams, quantize_source, revision=1,
+        accepts=("safetensors",), makes="gguf", wants=("facts", "toolchain"),
+        engine=_convert_engine, predict=_quantized_size, needs=CONVERTER_NEEDS, knows=_knows,
+        together=quantize_together,
     ),
 )  # fmt: skip

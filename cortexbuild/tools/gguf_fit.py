@@ -10,7 +10,7 @@ from __future__ import annotations
 from ..core.ports import Run, Tool
 from ..core.step import Kind
 from ..formats.fitting import FitParams, predicted_bytes, weight_budget
-from .gguf import NAME, QUANTIZER_NEEDS, QuantizeType, engine, quantize_file, refuse_quantized
+from .gguf import NAME, QUANTIZER_NEEDS, QuantizeType, engine
 
 
 class GgufFitParams(FitParams):
@@ -20,10 +20,12 @@ class GgufFitParams(FitParams):
 def fit(run: Run, params: GgufFitParams) -> None:
     from ..fitting.gguf import Importances, check_types, curvatures_of, overrides
     from ..formats.gguf.header import read_header
+    from ..formats.gguf.refusing import refuse_quantized
     from ..formats.gguf.tensors import read_config
     from ..quality.sensitivity import NAME as SENSITIVITY
     from ..quality.sensitivity import read_sensitivity
     from ..runtimes.llama_library import gguf_file
+    from ..runtimes.llama_quantizer import quantize_file
 
     source = gguf_file(run.inputs["model"])
     refuse_quantized(read_header(source))
@@ -31,9 +33,8 @@ def fit(run: Run, params: GgufFitParams) -> None:
     types, size = found.choose(weight_budget(params, read_config(source), found.weights))
     draft = run.out / f".{NAME}"
     importances = Importances(curvatures_of(source, run.inputs["curvature"]))
-    quantize_file(
-        run, source, draft, "Q4_K_M", tt_overrides=overrides(types), imatrix=importances.table
-    )
+    table, chosen = importances.table, overrides(types)
+    quantize_file(source, draft, "Q4_K_M", run.progress, tt_overrides=chosen, imatrix=table)
     check_types(draft, types, size)
     draft.rename(run.out / NAME)
 
@@ -42,10 +43,11 @@ def quantize_weighted(run: Run, type_: QuantizeType) -> None:
     """One of llama.cpp's own mixtures, but with an importance matrix from the curvature."""
     from ..fitting.gguf import Importances, curvatures_of
     from ..runtimes.llama_library import gguf_file
+    from ..runtimes.llama_quantizer import quantize_file
 
     source = gguf_file(run.inputs["model"])
     importances = Importances(curvatures_of(source, run.inputs["curvature"]))
-    quantize_file(run, source, run.out / NAME, type_, imatrix=importances.table)
+    quantize_file(source, run.out / NAME, type_, run.progress, imatrix=importances.table)
 
 
 TOOLS = (

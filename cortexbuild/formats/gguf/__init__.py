@@ -4,6 +4,7 @@ header.py     metadata, which tensors, and where; reads no tensor
 stream.py     its numbers, texts and values, piece by piece
 types.py      the numbers that stand for types of tensors and of files
 widths.py     rows that a type cannot hold
+refusing.py   what the quantizer gets wrong without a word
 facts.py      what a file tells of its model
 tensors.py    the weights under their Hugging Face names
 layout.py     which tensors a file becomes, before any is read

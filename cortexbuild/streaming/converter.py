@@ -1,0 +1,55 @@
+"""The tensors of llama.cpp's converter one at a time, instead of the file that it writes.
+
+For the process in which the converter runs (`tools/toolchain.py`): its gguf-py is imported here.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Read: TypeAlias = Callable[[str], NDArray[np.uint8]]
+"""The bytes of a tensor by its name. Each can be read once."""
+
+
+def instead_of_writing(take: Callable[[Path, Read], None]) -> None:
+    """From now on the converter writes an outline: its file with holes instead of tensors. Then it
+    calls `take` with that and with what computes the tensors, in any order and in any thread."""
+    writer: Any = import_module("gguf.gguf_writer").GGUFWriter
+
+    def write_tensors_to_file(self: Any, *, progress: bool = False) -> None:
+        del progress
+        self.write_ti_data_to_file()
+        (file,), (tensors,) = self.fout, self.tensors
+        self.write_padding(file, file.tell())
+        padded = (self.ggml_pad(tensor.nbytes, self.data_alignment) for tensor in tensors.values())
+        file.truncate(file.tell() + sum(padded))
+        file.flush()
+        outline = Path(file.name)
+        take(outline, partial(_read, tensors, outline.parent))
+
+    writer.write_tensors_to_file = write_tensors_to_file
+
+
+def _read(tensors: Mapping[str, Any], scratch: Path, name: str) -> NDArray[np.uint8]:
+    import torch
+
+    found = tensors[name]
+    # What it has is lazy, or in pieces, or there; all of these know how to write themselves. These
+    # settings are a thread's own: the first is the converter's, and the other one's reason is that
+    # a number too large for 16 bits must not become infinite without a word.
+    with (
+        tempfile.TemporaryFile(dir=scratch) as file,
+        torch.inference_mode(),
+        np.errstate(over="raise"),
+    ):
+        found.tensor.tofile(file)
+        found.tensor = None
+        return np.memmap(file, np.uint8, "r", shape=(found.nbytes,))
