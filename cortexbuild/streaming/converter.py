@@ -6,7 +6,8 @@ For the process in which the converter runs (`tools/toolchain.py`): its gguf-py 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -19,10 +20,12 @@ Read: TypeAlias = Callable[[str], NDArray[np.uint8]]
 """The bytes of a tensor by its name. Each can be read once."""
 
 
-def instead_of_writing(take: Callable[[Path, Read], None]) -> None:
-    """From now on the converter writes an outline: its file with holes instead of tensors. Then it
+@contextmanager
+def instead_of_writing(take: Callable[[Path, Read], None]) -> Iterator[None]:
+    """Meanwhile the converter writes an outline: its file with holes instead of tensors. Then it
     calls `take` with that and with what computes the tensors, in any order and in any thread."""
     writer: Any = import_module("gguf.gguf_writer").GGUFWriter
+    theirs = writer.write_tensors_to_file
 
     def write_tensors_to_file(self: Any, *, progress: bool = False) -> None:
         del progress
@@ -36,6 +39,10 @@ def instead_of_writing(take: Callable[[Path, Read], None]) -> None:
         take(outline, partial(_read, tensors, outline.parent))
 
     writer.write_tensors_to_file = write_tensors_to_file
+    try:
+        yield
+    finally:
+        writer.write_tensors_to_file = theirs
 
 
 def _read(tensors: Mapping[str, Any], scratch: Path, name: str) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -42,12 +43,15 @@ def main(arguments: Sequence[str]) -> None:
     sys.excepthook = partial(_write_down, scratch / REASON)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     sys.path[:0] = [str(toolchain), str(toolchain / "gguf-py")]
-    if wanted:
-        from ..streaming.converter import instead_of_writing
-
-        instead_of_writing(partial(_quantize, wanted, scratch / PROGRESS))
-    _convert(source, out, dtype)
+    with _handed_over(wanted, scratch / PROGRESS) if wanted else nullcontext():
+        _convert(source, out, dtype)
     check_tokens(source, out)
+
+
+def _handed_over(wanted: Sequence[Wanted], noted: Path) -> AbstractContextManager[None]:
+    from ..streaming.converter import instead_of_writing
+
+    return instead_of_writing(partial(_quantize, wanted, noted))
 
 
 def _quantize(wanted: Sequence[Wanted], noted: Path, outline: Path, read: Read) -> None:

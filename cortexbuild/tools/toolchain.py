@@ -61,10 +61,12 @@ def quantize_converted(run: Run, dtype: str, wanted: Sequence[Wanted]) -> None:
 
     Raises ToolError as `run_converter` does, and where a type does not fit.
     """
-    scratch, toolchain, source = run.output.scratch, run.inputs["toolchain"], run.inputs["model"]
-    outline = scratch / "outline.gguf"
-    with _followed(scratch / PROGRESS, run.progress):
-        _start(run.call, toolchain, source, outline, dtype, scratch, wanted)
+    toolchain, source = run.inputs["toolchain"], run.inputs["model"]
+    with tempfile.TemporaryDirectory(dir=run.output.scratch) as folder:
+        scratch = Path(folder)
+        with _followed(scratch / PROGRESS, run.progress):
+            outline = scratch / "outline.gguf"
+            _start(run.call, toolchain, source, outline, dtype, scratch, wanted)
 
 
 def _start(

@@ -22,17 +22,26 @@ from pathlib import Path
 from cortexbuild.core.ports import Sampling
 from cortexbuild.testing import plain_run
 from cortexbuild.errors import ToolError
-from cortexbuild.tools import gguf, toolchain
+from cortexbuild.tools import converting, gguf
 HELD = Path(sys.argv[1])
 nothing = lambda *a: None
 def quantize(model, out, **settings):
     out.mkdir()
     gguf.quantize(plain_run({"model": model}, out), gguf.QuantizeParams(**settings))
-def convert(model, out, call=lambda argv: toolchain.main(argv[5:]), **settings):
+def convert(model, out, call=lambda argv: converting.main(argv[5:]), **settings):
     # In this process but for `call`: an import of torch and transformers for each takes minutes.
     out.mkdir()
     run = plain_run({"model": model, "toolchain": HELD}, out, call)
     gguf.convert(run, gguf.ConvertParams(**settings))
+def together(model, outs, call=lambda argv: converting.main(argv[5:]), **settings):
+    # For each folder of `outs` the type that it is called after.
+    runs = []
+    for out in outs:
+        out.mkdir(parents=True)
+        run = plain_run({"model": model, "toolchain": HELD}, out, call)
+        type_ = out.name.partition("-")[0]
+        runs.append((run, gguf.QuantizeSourceParams(**{"type": type_, **settings})))
+    gguf.quantize_together(runs)
 def refused(work, *args, **settings):
     try:
         work(*args, **settings)
@@ -53,6 +62,7 @@ def held(request):
 MAKE = """
 import hashlib, torch
 from collections import Counter
+from typing import get_args
 from cortexbuild.formats.gguf.header import read_header
 torch.set_num_threads(1)
 model, elsewhere, work = map(Path, sys.argv[2:])
@@ -65,9 +75,15 @@ convert(model, work / "f16", in_a_process)
 convert(elsewhere, work / "f16-elsewhere")
 for dtype in ("bf16", "f32", "q8_0"):
     convert(model, work / dtype, dtype=dtype)
-for type_ in ("Q4_K_M", "Q8_0", "IQ4_XS", "Q2_K", "Q3_K_M", "Q5_K_M", "Q6_K", "Q4_0"):
+TYPES = [type_ for type_ in get_args(gguf.QuantizeType) if type_ not in ("F16", "BF16")]
+for type_ in TYPES:
     quantize(work / "f16", work / type_, type=type_)
 quantize(work / "f16", work / "Q4_K_M-again", type="Q4_K_M")
+together(model, [work / f"{type_}-together" for type_ in [*TYPES, "BF16"]])
+together(model, [work / "Q4_K_M-alone"], in_a_process)
+for dtype in ("bf16", "f32"):
+    quantize(work / dtype, work / f"Q5_K_S-of-{dtype}", type="Q5_K_S")
+    together(model, [work / f"Q5_K_S-from-{dtype}"], dtype=dtype)
 def told(folder):
     (path,) = folder.iterdir()
     header = read_header(path)
@@ -92,12 +108,25 @@ def made(held, tmp_path_factory):
 def test_each_file_is_of_the_type_it_is_asked_to_be(made):
     _, told = made
     main = {name: max(types, key=types.get) for name, (_, types, *_) in told.items()}
-    assert main == {
-        "f16": "F16", "f16-elsewhere": "F16", "bf16": "BF16", "f32": "F32", "q8_0": "Q8_0",
-        "Q4_K_M": "Q4_K", "Q4_K_M-again": "Q4_K", "Q8_0": "Q8_0", "IQ4_XS": "IQ4_XS",
-        "Q2_K": "Q2_K", "Q3_K_M": "Q3_K", "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "Q4_0": "Q4_0",
+    assert {name: type_ for name, type_ in main.items() if "-" not in name} == {
+        "f16": "F16", "bf16": "BF16", "f32": "F32", "q8_0": "Q8_0", "Q2_K": "Q2_K",
+        "Q3_K_S": "Q3_K", "Q3_K_M": "Q3_K", "Q3_K_L": "Q3_K", "Q4_0": "Q4_0", "Q4_1": "Q4_1",
+        "Q4_K_S": "Q4_K", "Q4_K_M": "Q4_K", "Q5_0": "Q5_0", "Q5_1": "Q5_1", "Q5_K_S": "Q5_K",
+        "Q5_K_M": "Q5_K", "Q6_K": "Q6_K", "Q8_0": "Q8_0", "IQ3_S": "IQ3_S", "IQ4_XS": "IQ4_XS",
+        "IQ4_NL": "IQ4_NL",
     }  # fmt: skip
     assert {name for name, *_ in told.values()} == {"model.gguf"}
+
+
+def test_one_pass_over_the_source_makes_what_the_quantizer_does(made):
+    _, told = made
+    together = {name.partition("-")[0]: it for name, it in told.items() if "-together" in name}
+    assert together.pop("BF16")[1] == told["bf16"][1]
+    assert len(together) == 17, "all that can be asked for"
+    assert together == {type_: told[type_] for type_ in together}
+    assert told["Q4_K_M-alone"] == told["Q4_K_M"]
+    for dtype in ("bf16", "f32"):
+        assert told[f"Q5_K_S-from-{dtype}"] == told[f"Q5_K_S-of-{dtype}"]
 
 
 def test_where_the_source_lies_and_how_it_is_run_make_no_difference(made):
@@ -109,7 +138,7 @@ def test_where_the_source_lies_and_how_it_is_run_make_no_difference(made):
 
 def test_sizes_are_foreseen_within_a_quarter(made):
     _, told = made
-    convert, quantize = gguf.TOOLS
+    convert, quantize, _ = gguf.TOOLS
     weights = (MODEL / "model.safetensors").stat().st_size
     for dtype in ("f16", "bf16", "f32", "q8_0"):
         foreseen = convert.predict(gguf.ConvertParams(dtype=dtype), weights)
@@ -257,6 +286,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, trainers
 from tokenizers import pre_tokenizers as pre
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import MixtralConfig, MixtralForCausalLM
 from cortexbuild.formats.gguf.header import read_header
 from cortexbuild.formats.tokenizer.tables import WORDS
 model, text, work = map(Path, sys.argv[2:])
@@ -304,9 +334,39 @@ config = json.loads((foreign / "config.json").read_text())
 told["foreign"] = refused(convert, foreign, work / "f")
 
 narrow = work / "gpt-2-out"
+convert(work / "gpt", work / "gpt-2-f16")
 told["narrow K"] = refused(quantize, narrow, work / "n1", type="Q4_K_M")
 told["narrow 32"] = refused(quantize, narrow, work / "n2", type="Q8_0")
 quantize(narrow, work / "n3", type="Q4_K_M", fallback="allow")
+told["narrow together"] = [
+    refused(together, model, [work / f"{type_}-{n}"], **more) for n, (model, type_, more) in enumerate([
+        (work / "gpt", "Q4_K_M", {}), (work / "gpt", "Q8_0", {}), (huge, "Q8_0", {}),
+        (foreign, "Q8_0", {}), (work / "lower", "Q8_0", {}),
+    ])
+]
+together(work / "gpt", [work / "Q4_K_M-allowed"], fallback="allow")
+quantize(work / "gpt-2-f16", work / "n4", type="Q4_K_M", fallback="allow")
+together(huge, [work / "Q8_0-huge"], dtype="bf16")
+quantize(work / "h-bf16", work / "n5", type="Q8_0")
+
+experts = work / "experts"
+shutil.copytree(work / "gpt", experts)
+MixtralForCausalLM(MixtralConfig(hidden_size=256, intermediate_size=256, vocab_size=600,
+    num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, num_local_experts=3,
+    bos_token_id=None, eos_token_id=0)).save_pretrained(experts)
+convert(experts, work / "experts-f16")
+quantize(work / "experts-f16", work / "n6", type="Q4_K_M")
+quantize(work / "experts-f16", work / "n7", type="Q3_K_M")
+told["stacked"] = [list(it.shape) for it in read_header(work / "n6" / "model.gguf").tensors
+                   if "_exps" in it.name]
+together(experts, [work / "Q4_K_M-experts", work / "Q3_K_M-experts"])
+told["together"] = [
+    (work / ours / "model.gguf").read_bytes() == (work / theirs / "model.gguf").read_bytes()
+    for ours, theirs in [("Q4_K_M-allowed", "n4"), ("Q8_0-huge", "n5"), ("Q4_K_M-experts", "n6"),
+                         ("Q3_K_M-experts", "n7")]
+]
+broken = a_model("broken", bytes_, scale=float("nan"))
+told["broken"] = refused(together, broken, [work / "Q8_0-broken"])
 told["left"] = sorted(p.name for n in ("n1", "n2", "n3") for p in (work / n).glob("model.gguf"))
 print()
 print(json.dumps(told))
@@ -348,6 +408,20 @@ def test_rows_that_do_not_fit_are_an_error_unless_a_fallback_is_allowed(own):
     assert "1 tensors have rows that do not divide by 32" in own["narrow 32"][0]
     assert "`blk.0.ffn_down.weight` (336 wide)" in own["narrow 32"][0]
     assert own["left"] == ["model.gguf"]
+
+
+def test_in_one_pass_the_same_is_refused(own):
+    *narrow, huge, foreign, lower = own["narrow together"]
+    assert narrow == [own["narrow K"], own["narrow 32"]]
+    assert (huge, foreign, lower) == (own["huge"], own["foreign"], own["lower"])
+    message, hint = own["broken"]
+    assert message == "`blk.0.ffn_down.weight`: it has numbers that are infinite or not numbers"
+    assert "damaged" in hint
+
+
+def test_in_one_pass_the_same_comes_of_experts_of_fallbacks_and_of_large_numbers(own):
+    assert own["stacked"] == [[256, 256, 3]] * 6
+    assert own["together"] == [True] * 4
 
 
 def test_what_is_quantized_already_is_not_quantized_again(held, made, tmp_path):
