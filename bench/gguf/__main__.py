@@ -25,7 +25,6 @@ RECIPE = """\
 schema: 1
 summary: {type}, and nothing is measured
 steps:
-  - {{do: convert, tool: gguf, set: {{dtype: f16}}}}
   - {{do: quantize, tool: gguf, set: {{type: {type}}}}}
 """
 QUANTIZE = """\
@@ -46,12 +45,12 @@ medians of {rounds} rounds, one after the other in each.
 
 {tables}
 
-Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed,
-converted once, and quantized, two at once; every file is on the disk when it ends. The script is
-llama.cpp's converter and quantizer, a process each, for every file. The conversion is what can be
-shared, and it runs on one processor; the quantizations run on all, and take the same together in
-both. So more processors make the ratio smaller; larger models make it larger where processors are
-few, since the K types take long to quantize, until the quantizations are nearly all of it.
+Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed, and
+all four files come of one pass over them; each is hashed and on the disk when it ends. The script is
+llama.cpp's converter and quantizer, a process each, for every file. Both pack with the same kernels,
+which are most of the work: what is saved is all but one of the conversions, which run on one
+processor, all files of 16 bits, and what two files have in the same type (Q6_K here). So more
+processors make the ratio smaller, and slower types make it larger.
 """
 PART = """\
 ## {weights:.2f} billion weights

@@ -12,6 +12,7 @@ from cortexbuild.core.step import Kind
 from cortexbuild.errors import ToolError
 from cortexbuild.runtimes.llama_cpp import _texts
 from cortexbuild.sources import toolchain as source
+from cortexbuild.testing import plain_run
 from cortexbuild.tools import find_tool, gguf
 
 pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("formats")]
@@ -351,7 +352,8 @@ quantize(work / "h-bf16", work / "n5", type="Q8_0")
 
 experts = work / "experts"
 shutil.copytree(work / "gpt", experts)
-MixtralForCausalLM(MixtralConfig(hidden_size=256, intermediate_size=256, vocab_size=600,
+# 601 rows of Q6_K end between two of the places where a tensor may begin.
+MixtralForCausalLM(MixtralConfig(hidden_size=256, intermediate_size=256, vocab_size=601,
     num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, num_local_experts=3,
     bos_token_id=None, eos_token_id=0)).save_pretrained(experts)
 convert(experts, work / "experts-f16")
@@ -467,6 +469,10 @@ def test_code_in_a_source_is_refused(tmp_path, path, content, message):
         gguf.refuse_code(tmp_path)
     assert str(caught.value).startswith(message)
     assert "without code of the model's own" in caught.value.hint
+    for kind in (Kind.CONVERT, Kind.QUANTIZE):
+        tool = find_tool("gguf", kind, "safetensors")
+        with pytest.raises(ToolError, match="code"):
+            tool.run(plain_run({"model": tmp_path, "toolchain": tmp_path}, tmp_path), tool.params())
 
 
 def test_without_the_library_one_is_told_how_to_get_it(monkeypatch):

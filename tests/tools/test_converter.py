@@ -6,11 +6,13 @@ import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from cortexbuild.errors import ToolError
-from cortexbuild.tools.toolchain import run_converter
+from cortexbuild.testing import plain_run
+from cortexbuild.tools.toolchain import PROGRESS, Wanted, quantize_converted, run_converter
 
 BASE = "class TextModel:\n    def get_vocab_base_pre(self, tokenizer): raise NotImplementedError\n"
 
@@ -84,3 +86,24 @@ def test_the_choice_by_tokenizer_json_is_the_converters_last_resort(convert, tmp
 
 def write(path: Path, before: dict) -> None:
     path.write_text(json.dumps({"pre_tokenizer": before, "model": {"type": "BPE"}}))
+
+
+def test_how_far_it_is_is_told_while_it_runs_and_nothing_of_it_stays(tmp_path: Path):
+    told, heard = [], Event()
+
+    def run(argv: Sequence[str]) -> None:
+        scratch = Path(argv[-2])
+        assert json.loads(argv[-1]) == [{"mixture": "Q8_0", "out": "o", "fallback": "allow"}]
+        (scratch / PROGRESS).write_text("3 half of it is w")
+        (scratch / PROGRESS).write_text("3 7")
+        assert heard.wait(30)
+
+    def hear(done: int, total: int) -> None:
+        told.append((done, total))
+        heard.set()
+
+    inputs = {"model": tmp_path / "m", "toolchain": tmp_path / "t"}
+    out = tmp_path / "out"
+    out.mkdir()
+    quantize_converted(plain_run(inputs, out, run, hear), "f16", [Wanted("Q8_0", "o", "allow")])
+    assert set(told) == {(3, 7)} and not list(out.iterdir())
