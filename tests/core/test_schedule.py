@@ -239,11 +239,11 @@ FOUR = {"q4": Needs(4), "other": Needs(4), "q5": Needs(4), "q8": Needs(4)}
 ALIKE = dict.fromkeys(("q4", "q5", "q8"), "same source")
 
 
-@pytest.mark.parametrize("memory", [8, 99])
-def test_those_that_can_be_done_together_start_together_and_take_as_much_as_one(memory):
+@pytest.mark.parametrize(("memory", "slots"), [(8, 2), (8, 9), (99, 2), (99, 9)])
+def test_those_that_can_be_done_together_start_together_and_take_as_much_as_one(memory, slots):
     lengths = {"q4": 1.0, "other": 2.0, "q5": 1.0, "q8": 9.0}
     line, items = together_of(Capacity(memory), FOUR, lengths, ALIKE)
-    groups = labels(line.start(2))
+    groups = labels(line.start(slots))
     assert sorted(groups) == [["other"], ["q4", "q5", "q8"]], "in the order of the line"
     assert line.start(9) == []
 
