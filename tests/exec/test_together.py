@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from plugin import cortexbuild_press
 from plugin.cortexbuild_press import PressParams
 from waiting import until
 from workspace import PLUGIN
@@ -20,6 +21,7 @@ from cortexbuild.store.local import LocalStore
 from cortexbuild.store.locks import is_held
 from cortexbuild.store.scratch import scratch, sweep
 from cortexbuild.store.steplock import step_lock
+from cortexbuild.testing import check_tool
 
 
 @pytest.fixture
@@ -246,3 +248,17 @@ def test_progress_is_told_of_each_and_of_one_that_runs_alone_for_itself(executor
     both = [StepMoved(job.step.label, 1, 2) for job in jobs]
     assert moved == [*both, *(StepMoved(job.step.label, 2, 2) for job in jobs)]
     assert not any(isinstance(event, Said) for event in executor.told)
+
+
+def test_a_tool_that_makes_something_else_together_breaks_its_promise(tmp_path, monkeypatch):
+    monkeypatch.setenv("CORTEX_HOME", str(tmp_path))
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "model.txt").write_text("a text")
+    (tool,) = cortexbuild_press.TOOLS
+    check_tool(tool, {"model": tmp_path / "in"}, {"keep": 2})
+
+    def lazy(pieces):
+        cortexbuild_press.press(*pieces[0])
+
+    with pytest.raises(AssertionError, match="`press` makes other bytes together"):
+        check_tool(replace(tool, together=lazy), {"model": tmp_path / "in"}, {"keep": 2})
