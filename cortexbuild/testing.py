@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .core.digest import File, Tree
+from .core.params import Params
 from .core.plan import Goal, Plan
 from .core.ports import Progress, Run, Tool, Writable
 from .core.step import FETCH, Kind, Step
@@ -42,7 +43,7 @@ def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, ob
     """Run a tool twice as the worker does, and check what every tool promises.
 
     Raises AssertionError when it changes an input, makes nothing, or, being `bit-exact`, makes
-    other bytes the second time. Gives what it made.
+    other bytes the second time, or `together`. Gives what it made.
     """
     params = tool.params.model_validate(dict(settings))
     assert tool.params.from_plain(params.plain()) == params, "settings do not read back"
@@ -54,12 +55,26 @@ def check_tool(tool: Tool, inputs: Mapping[str, Path], settings: Mapping[str, ob
             out.mkdir()
             tool.run(plain_run(inputs, out), params)
             made.append(tree_of(out))
+    together = _made_together(tool, inputs, params)
     for role, folder in inputs.items():
         assert tree_of(folder) == before[role], f"`{tool.name}` changed its input `{role}`"
     assert made[0].files, f"`{tool.name}` made nothing"
     if tool.determinism == "bit-exact":
         assert made[0] == made[1], f"`{tool.name}` is not bit-exact"
+        assert {*together} <= {made[0]}, f"`{tool.name}` makes other bytes together"
     return made[0]
+
+
+def _made_together(tool: Tool, inputs: Mapping[str, Path], params: Params) -> list[Tree]:
+    """What each of two has of one call, where a tool can do several."""
+    if tool.together is None:
+        return []
+    with tempfile.TemporaryDirectory() as scratch:
+        outs = [Path(scratch) / name for name in ("one", "other")]
+        for out in outs:
+            out.mkdir()
+        tool.together([(plain_run(inputs, out), params) for out in outs])
+        return [tree_of(out) for out in outs]
 
 
 def plain_run(

@@ -34,7 +34,8 @@ class Clockwork:
     def free(self) -> int:
         return self._workers - len(self._running)
 
-    def start(self, ready: Ready) -> None:
+    def start(self, *group: Ready) -> None:
+        (ready,) = group  # none start together
         heapq.heappush(self._running, (self.now + self._seconds[ready.id], ready.id, ready))
 
     def wait(self) -> Done:

@@ -6,7 +6,7 @@ It knows neither why a step must run (`core/scheduling/agenda.py`), nor which co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -78,11 +78,10 @@ def build(
         fail(line.join(ready_now))
         if after.failure == "go-on" or not stopping:
             # Lost workers can make free() negative; a cluster still starting makes it zero.
-            for ready in line.start(max(executor.free(), 0 if running else 1)):
-                running[ready.id] = ready
-                agenda.start(ready.id)
-                say(ready.id, "started")
-                executor.start(job_of(ready))
+            for group in line.start(max(executor.free(), 0 if running else 1)):
+                running |= {ready.id: ready for ready in group}
+                _begin(agenda, group, say)
+                executor.start(*map(job_of, group))
         if not running or (stopping and after.failure == "stop"):
             break
         done = executor.wait()
@@ -106,6 +105,12 @@ def build(
         say(id_, "skipped")
     assert failed or not agenda.unfinished(), "steps remain but none can start"
     return failed
+
+
+def _begin(agenda: Agenda, group: Sequence[Ready], say: Callable[[StepId, Change], None]) -> None:
+    for ready in group:
+        agenda.start(ready.id)
+        say(ready.id, "started")
 
 
 def _pulled(agenda: Agenda, done: Done) -> StepChanged:

@@ -18,6 +18,7 @@ from .climb import Climb
 from .estimates import Refuse, schedule_of
 from .intermediates import Drop, Intermediates
 from .project import Project
+from .together import MayJoin, none_joins
 
 Failures: TypeAlias = dict[StepId, Failure]
 
@@ -26,12 +27,14 @@ Failures: TypeAlias = dict[StepId, Failure]
 class Course:
     """How a sync is run: on a machine of what `capacity`, and how it goes on `after` what did not
     work. With `drop`, bytes of intermediates go as soon as nothing needs them. Where steps run on
-    other machines, those `refuse` what none of them could run."""
+    other machines, those `refuse` what none of them could run. Steps that `may_join` run in one go
+    with others, where their tool can do them together."""
 
     capacity: Capacity = UNBOUND
     after: After = AS_USUAL
     drop: Drop | None = None
     refuse: Refuse | None = None
+    may_join: MayJoin = none_joins
 
 
 PLAIN = Course()
@@ -56,7 +59,7 @@ class Builds:
         if not agenda.unfinished():
             return agenda, {}
         project, course = self.project, self.course
-        schedule = schedule_of(project, agenda, course.capacity, course.refuse)
+        schedule = schedule_of(project, agenda, course.capacity, course.refuse, course.may_join)
         if schedule.too_large:
             agenda = _without(project, scope, agenda, schedule.too_large.keys(), self.emit)
         self._agendas.append(agenda)

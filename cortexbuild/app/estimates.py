@@ -12,6 +12,7 @@ from ..core.scheduling.agenda import Agenda, Ready
 from ..core.scheduling.schedule import Schedule, misfit, ways
 from ..core.step import Failure, Kind, Step, StepId, Trace, spec_digest
 from .project import Project
+from .together import MayJoin, none_joins, together
 
 BYTES_PER_SECOND: Mapping[Kind, float] = {
     Kind.FETCH: 50e6, Kind.DETECT: 1e12, Kind.CONVERT: 200e6,
@@ -85,10 +86,12 @@ def will_run(project: Project, agenda: Agenda) -> Callable[[StepId], bool]:
 
 
 def schedule_of(
-    project: Project, agenda: Agenda, capacity: Capacity, refuse: Refuse | None = None
-) -> Schedule:
+    project: Project, agenda: Agenda, capacity: Capacity, refuse: Refuse | None = None,
+    may_join: MayJoin = none_joins,
+) -> Schedule:  # fmt: skip
     """How what an agenda has to run is run on a machine of that `capacity`; or on others, which
-    `refuse` steps that none of them could run."""
+    `refuse` steps that none of them could run. Those that `may_join` run in one go where their
+    tool can."""
     foreseen = estimates(project, agenda, project.plan.chain(agenda.unfinished()))
 
     def needs(ready: Ready) -> Needs:
@@ -107,7 +110,7 @@ def schedule_of(
         taken = needs_of(project, project.plan.steps[id_], foreseen[id_].inputs)
         if certain(id_) and (failure := why(project.plan.steps[id_], taken)):
             too_large[id_] = failure
-    return Schedule(capacity, needs, ways_from, too_large)
+    return Schedule(capacity, needs, ways_from, too_large, together(project, may_join))
 
 
 def _predicted(project: Project, step: Step, inputs: Mapping[str, int]) -> int:

@@ -44,6 +44,7 @@ def rebuild(
     before = history(project, goal)
     elsewhere = replace(project, store=scratch)
     agenda = elsewhere.agenda_to((goal.model, *goal.checks))
+    # Each step runs alone, so that what was made together is compared with what is not.
     schedule = schedule_of(elsewhere, agenda, capacity)
     failed = build(agenda, executor, job_of, emit, schedule=schedule)
     if failed:

@@ -83,8 +83,8 @@ def run_sync(
         wire.sweep_drafts(project)
         run = new_run(store)
         room = capacity(project.manifest.resources, options.jobs)
-        executor, course = _executor(project, scope, run, room, emit, options)
         forced = project.plan.forced(scope)
+        executor, course = _executor(project, scope, run, room, emit, options, forced)
         keep = options.keep_intermediates and project.manifest.cache.keep_intermediates
         held: set[Digest] = set()  # what was there before
         let_go = partial(drop, store, root_of(store.root, project.root).name, held)
@@ -141,11 +141,13 @@ def _only(project: Project, scope: Scope, options: SyncOptions) -> Set[StepId] |
 
 def _executor(
     project: Project, scope: Scope, run: Path, room: Capacity, emit: Callable[[Event], None],
-    options: SyncOptions,
+    options: SyncOptions, forced: Set[StepId],
 ) -> tuple[Executor, Course]:  # fmt: skip
-    """Where steps run, and what follows from that for their course."""
+    """Where steps run, and what follows from that for their course. On a cluster each is placed by
+    itself; and what is forced is compared with what was made before, so it runs alone, too."""
     if options.machines is None:
-        return wire.open_executor(room, emit), Course(room, options.after)
+        course = Course(room, options.after, may_join=lambda id_: id_ not in forced)
+        return wire.open_executor(room, emit), course
     cluster = open_cluster(project, scope, run, room, options.machines, emit)
     return cluster, Course(PLENTY, options.after, refuse=cluster.misfit)
 

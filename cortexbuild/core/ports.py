@@ -80,6 +80,11 @@ class Tool:
     (`core/lock.py`) tell. `knows` tells whether it can do its work on a model of this
     architecture that brings code, without running any; one that `runs_code` can do it on others
     by running that, where the manifest allows it.
+
+    `together` does several steps at once that have the same inputs and other settings: each gets
+    the very output that `run` would give it, and all take no more memory than one. Where it
+    raises, each is run alone, so it need not tell whose fault it is. What one run is told of
+    progress counts for all.
     """
 
     name: str
@@ -321,9 +326,13 @@ class Done:
 
 
 class Executor(Protocol):
-    """Where jobs run: how many more may start, start one, wait for any one, stop all."""
+    """Where jobs run: how many more may start, start one, wait for any one, stop all.
+
+    Several that are started by one call are for one tool, which can do them `together`. They count
+    as one until the last of them is done.
+    """
 
     def free(self) -> int: ...
-    def start(self, job: Job) -> None: ...
+    def start(self, *jobs: Job) -> None: ...
     def wait(self) -> Done: ...
     def close(self) -> None: ...

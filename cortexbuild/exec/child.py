@@ -11,17 +11,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from ..core.ports import Job
+from ..core.ports import Job, Progress
 from ..redaction import redacted
 from ..runtimes.torchless import ENGINES, leave_out_torch
-from ..store import disk
 from .errand import Errand
+from .logs import flush, log_to
+from .together import run_together
 from .worker import run
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -36,14 +37,21 @@ def main() -> None:
         leave_out_torch()
     while True:
         try:
-            work: Job | Errand = pipe.recv()
+            work: Job | Errand | tuple[Job, ...] = pipe.recv()
         except EOFError:
             return
-        _log_to(Path(work.log))
-        done = run(work, partial(_say, pipe), partial(_move, pipe))
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pipe.send(("done", done))
+        for done in _outcomes(work, pipe):
+            flush()
+            pipe.send(("done", done))
+
+
+def _outcomes(work: Job | Errand | tuple[Job, ...], pipe: Connection) -> Iterator[object]:
+    """One; of several jobs, one for each."""
+    if isinstance(work, tuple):
+        yield from run_together(work, partial(_say, pipe), partial(_moving, pipe))
+    else:
+        log_to(Path(work.log))
+        yield run(work, partial(_say, pipe), partial(_move, pipe))
 
 
 class _Shown:
@@ -72,15 +80,10 @@ def _move(pipe: Connection, done: int, total: int) -> None:
     pipe.send(("moved", (done, total)))
 
 
-def _log_to(path: Path) -> None:
-    try:
-        disk.make_passing_folder(path.parent)
-        handle = disk.handle(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    except OSError:  # the step meets the same disk, and tells what is wrong with it
-        handle = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
+def _moving(pipe: Connection, jobs: Sequence[Job]) -> Progress:
+    """Tells how far all of these are."""
+    ids = tuple(job.id for job in jobs)
+    return lambda done, total: pipe.send(("all moved", (ids, done, total)))
 
 
 def _die_with_parent(parent: int, life: int) -> None:

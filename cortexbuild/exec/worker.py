@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from .. import processes
 from ..core.digest import Tree
 from ..core.lock import Pinned
-from ..core.ports import Done, Job, Progress, Pull, Run
+from ..core.ports import Done, Job, Progress, Pull
 from ..core.step import Failure, Kind, Trace
-from ..errors import REPORT, CortexError, ToolError
+from ..errors import REPORT, CortexError
 from ..redaction import redacted, without_logins
 from ..remotes.receive import receive
 from ..sources import find_source
-from ..store import disk
 from ..store.delivery import StoreDelivery
 from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.steplock import step_lock
 from ..store.trouble import told
-from ..store.unfinished import Unfinished
-from ..tools import find_tool
-from ..version import VERSION
-from .engines import check_versions
 from .errand import Errand, open_remotes, run_errand
-from .modelcode import admit
+from .making import keep, prepare, record, take_output
 
 T = TypeVar("T")
 
@@ -44,65 +37,61 @@ def run(
     if isinstance(work, Job):
         return run_job(work, say, progress)
     with closing(LocalStore(Path(work.store))) as store:
-        return _outcome(partial(run_errand, work, store, say, progress), work.log, work.store)
+        return outcome(partial(run_errand, work, store, say, progress), work.log, work.store)
 
 
 def run_job(job: Job, say: Callable[[str], None], progress: Progress) -> Done:
     """Make the step's output and record it, unless another process did while we waited."""
     with closing(LocalStore(Path(job.store))) as store:
-        done = _outcome(partial(_do, job, store, say, progress), job.log, job.store)
+        done = outcome(partial(_do, job, store, say, progress), job.log, job.store)
     return Done(job.id, done) if isinstance(done, Failure) else done
+
+
+def outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
+    """What work gives, or why it gives nothing."""
+    found = tried(work)
+    if isinstance(found, CortexError):
+        print(f"error: {found}", file=sys.stderr)
+        return Failure(str(found), found.hint, log, found.exit_code)
+    if isinstance(found, Exception | SystemExit):
+        traceback.print_exception(found)
+        known = told(found, store) if isinstance(found, OSError) else None
+        if known is not None:
+            return Failure(str(known), known.hint, log, known.exit_code)
+        return Failure(redacted(f"{type(found).__name__}: {found}"), REPORT, log)
+    return found
+
+
+def tried(work: Callable[[], T]) -> T | Exception | SystemExit:
+    """What work gives, or what it raises."""
+    try:
+        return work()
+    except (Exception, SystemExit) as error:  # the one place where any is an outcome, not a crash
+        return error
+
+
+def made_meanwhile(job: Job, store: LocalStore) -> Done | None:
+    """What another process made; None if the step has to be made here."""
+    found = store.trace(job.key, job.ingredients)
+    if found is not None and job.again == "no" and store.has_tree(found.tree):
+        return Done(job.id, found, reused=True)
+    return None
 
 
 def _do(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Done:
     with step_lock(store.root, job.key, job.step.label, say, job.patience):
-        found = store.trace(job.key, job.ingredients)
-        if found is not None and job.again == "no" and store.has_tree(found.tree):
-            return Done(job.id, found, reused=True)
+        if (done := made_meanwhile(job, store)) is not None:
+            return done
         if job.pull is not None:
             return _pull(job, job.pull, store, say, progress)
         return Done(job.id, _make(job, store, say, progress))
-
-
-def _outcome(work: Callable[[], T], log: str, store: str) -> T | Failure:
-    try:
-        return work()
-    except CortexError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return Failure(str(error), error.hint, log, error.exit_code)
-    except (Exception, SystemExit) as error:  # the one place where any is an outcome, not a crash
-        traceback.print_exc()
-        known = told(error, store) if isinstance(error, OSError) else None
-        if known is not None:
-            return Failure(str(known), known.hint, log, known.exit_code)
-        return Failure(redacted(f"{type(error).__name__}: {error}"), REPORT, log)
 
 
 def _make(job: Job, store: LocalStore, say: Callable[[str], None], progress: Progress) -> Trace:
     started = time.monotonic()
     with scratch(store.root) as folder:
         tree = _run(job, store, folder, progress)
-        made = {
-            "seconds": f"{time.monotonic() - started:.3f}",
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "platform": f"{platform.system()} {platform.machine()}",
-            "cortexbuild": VERSION,
-        }
-        if job.step.kind is Kind.FETCH:
-            made["origin"] = without_logins(job.step.origin)
-        trace = Trace(job.key, job.ingredients, tree, job.step.label, made)
-        return _keep(job, trace, store, folder, say)
-
-
-def _keep(
-    job: Job, trace: Trace, store: LocalStore, folder: Path, say: Callable[[str], None]
-) -> Trace:
-    before = store.trace(job.key, job.ingredients)
-    kept = store.keep_trace(trace, folder, replace=job.again == "replace")
-    if before is not None and before.tree != trace.tree:
-        which = "the first are kept" if kept.tree != trace.tree else "the new ones are kept"
-        say(f"{job.step.label} gave other bytes than a run before it; {which}")
-    return kept
+        return record(job, tree, time.monotonic() - started, store, folder, say)
 
 
 def _pull(
@@ -117,7 +106,7 @@ def _pull(
         # Only a source is known without a record.
         origin = {"origin": without_logins(job.step.origin)}
         trace = pull.trace or Trace(job.key, job.ingredients, pull.tree, job.step.label, origin)
-        kept = _keep(job, trace, store, folder, say)
+        kept = keep(job, trace, store, folder, say)
     return Done(job.id, kept, pulled=came, seconds=time.monotonic() - started)
 
 
@@ -130,34 +119,6 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
             find_source(step.origin).fetch(pinned, Path(job.root), delivery)
         return step.tree
 
-    inputs = {}
-    for role, tree in job.inputs.items():
-        inputs[role] = folder / "in" / role
-        disk.make_passing_folder(inputs[role])
-        store.stage(tree, inputs[role])
-    out, aside = folder / "out", folder / "aside"
-    disk.make_passing_folder(out)
-    disk.make_passing_folder(aside)
-    tool = find_tool(step.tool.name, step.kind, step.format)
-    check_versions(step.tool, tool)
-    # What is not the same to the last bit in every run has to come from one.
-    goes_on = job.again == "no" and tool.determinism == "bit-exact"
-    unfinished = Unfinished(store, job.key, aside, anew=not goes_on)
-    run = Run(inputs, out, _call, progress, unfinished, step.code)
-    if step.code:
-        admit(folder / "code")
-    tool.run(run, tool.params.from_plain(step.params))
-    made = Tree.of((*store.add_folder(out).files, *unfinished.take()))
-    if not made.files:
-        raise ToolError(
-            f"tool `{tool.name}` ended without an error and without an output", hint=REPORT
-        )
-    return made
-
-
-def _call(argv: Sequence[str]) -> None:
-    """Run a program; what it prints goes to the step's log."""
-    if (code := processes.run(argv)) != 0:
-        raise ToolError(
-            f"`{Path(argv[0]).name}` ended with {code}", hint="what it said is in the log"
-        )
+    making = prepare(job, store, folder, progress)
+    making.tool.run(making.run, making.params)
+    return take_output(making, store)

@@ -102,12 +102,13 @@ class World:
     def free(self):
         return self.pick.draw(st.integers(-1, 2))
 
-    def start(self, ready):
-        for tree in ready.inputs.values():
-            assert self.is_here(tree), "started before its inputs were here"
-        for item in ready.step.inputs.values():
-            assert item.reads or item.step in self.ran or self.known(item.step), "gate was open"
-        self.queue.append(ready)
+    def start(self, *group):
+        for ready in group:
+            for tree in ready.inputs.values():
+                assert self.is_here(tree), "started before its inputs were here"
+            for item in ready.step.inputs.values():
+                assert item.reads or item.step in self.ran or self.known(item.step), "gate was open"
+            self.queue.append(ready)
 
     def known(self, id_):
         return self.agenda_now.tree(id_) is not None

@@ -83,8 +83,8 @@ class Executor:
     def free(self):
         return 2 - len(self.queue)
 
-    def start(self, ready):
-        self.queue.append(ready)
+    def start(self, *group):
+        self.queue += group
 
     def wait(self):
         return self.world.make(self.queue.pop(self.world.pick.draw(

@@ -86,8 +86,8 @@ class Instant:
     def free(self):
         return 2 - len(self.jobs)
 
-    def start(self, ready):
-        self.jobs.append(ready)
+    def start(self, *group):
+        self.jobs += group
 
     def wait(self):
         ready = self.jobs.pop()

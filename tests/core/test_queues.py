@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_plan_scale import operations
-from test_schedule import CAPACITIES, ready, would_fit
+from test_schedule import CAPACITIES, ready, started, would_fit
 
 from cortexbuild.core.needs import Capacity, Needs
 from cortexbuild.core.scheduling.minima import Minima
@@ -82,7 +82,7 @@ def test_a_turn_is_as_by_the_book_and_what_is_due_is_kept_free(capacity, slots, 
             line.withdraw([gone, "never seen"])
         due, free = book.due(), slots - len(book.running)
         chosen = book.start(free)
-        assert {item.id for item in line.start(free)} == set(chosen)
+        assert {item.id for item in started(line, free)} == set(chosen)
         since = {id_: since.get(id_, []) for id_ in due if id_ in book.waiting}
         for id_, later in since.items():
             later += [other for other in chosen if other not in due]
@@ -98,11 +98,11 @@ def test_those_that_wait_for_one_thing_keep_nothing_else_from_the_others():
     ways = {id_: 1 + 9.0 * need.gpu for id_, need in taken.items()}
     line = Line(Schedule(Capacity(jobs=4, gpu=1), lambda item: taken[item.id], lambda: ways))
     line.join(ITEMS)
-    running = line.start(9)
+    running = started(line, 9)
     assert [taken[item.id].gpu for item in running] == [1, 0, 0, 0]
     for _ in range(2 * MOST_PASSED):
         line.leave(running.pop().id)  # never the one on the accelerator
-        running += line.start(9)
+        running += started(line, 9)
         assert len(running) >= 3
 
 
@@ -129,11 +129,11 @@ def all_run(items):
     ways = {item.id: float(n * 7919 % len(items)) for n, item in enumerate(items)}
     line = Line(Schedule(Capacity(6000, 3), lambda item: taken[item.id], lambda: ways))
     line.join(items)
-    running, ended = list(line.start(9)), 0
+    running, ended = started(line, 9), 0
     while running:
         line.leave(running.pop(-(ended % 2)).id)
         ended += 1
-        running += line.start(9)
+        running += started(line, 9)
     assert ended == len(items)
 
 
@@ -141,3 +141,29 @@ def test_eight_times_as_many_that_wait_are_little_more_than_eight_times_the_work
     items = [ready(f"w{number}") for number in range(8 * 60)]
     few, many = (operations(lambda n=n: all_run(items[: n * 60])) for n in (1, 8))
     assert many < 1.3 * 8 * few  # since the tree has three levels more
+
+
+def groups_run(items, per_mark):
+    """All of them in groups, where there is room for two groups at once."""
+    marks = {item.id: number // per_mark for number, item in enumerate(items)}
+    ways = {item.id: float(n * 7919 % len(items)) for n, item in enumerate(items)}
+    line = Line(
+        Schedule(
+            Capacity(2), lambda _: Needs(1), lambda: ways, together=lambda item: marks[item.id]
+        )
+    )
+    line.join(items)
+    ended = 0
+    while groups := line.start(9):
+        gone = [item for group in groups for item in group]
+        for item in gone:
+            line.leave(item.id)
+        ended += len(gone)
+    assert ended == len(items)
+
+
+def test_eight_times_as_many_in_groups_are_little_more_than_eight_times_the_work():
+    items = [ready(f"w{number}") for number in range(8 * 60)]
+    for shares in (4, 15):
+        few, many = (operations(lambda n=n: groups_run(items[: n * 60], shares)) for n in (1, 8))  # noqa: B023
+        assert many < 1.3 * 8 * few

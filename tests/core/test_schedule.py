@@ -51,27 +51,38 @@ def would_fit(new, running, capacity):
 
 
 class Measured(World):
-    """A world whose steps take something; it looks at each start and at each wait."""
+    """A world whose steps take something; it looks at each start and at each wait. Steps of one
+    of the `marks` start together."""
 
-    def __init__(self, plan, pick, taken, capacity, slots):
+    def __init__(self, plan, pick, taken, capacity, slots, marks):
         super().__init__(plan, pick)
         self.taken, self.capacity, self.slots = taken, capacity, slots
+        self.marks, self.groups = marks, []
         self.joined = {}
         self.seconds = {id_: pick.draw(st.integers(1, 9)) for id_ in plan.steps}
 
     def free(self):
-        return self.slots - len(self.queue)
+        return self.slots - len(self.running())
 
     def running(self):
-        return [self.taken[item.id] for item in self.queue]
+        here = {item.id for item in self.queue}
+        self.groups = [group for group in self.groups if here & group.keys()]
+        return [next(iter(group.values())) for group in self.groups]
 
-    def start(self, ready):
-        super().start(ready)
-        del self.joined[ready.id]
+    def start(self, *group):
+        super().start(*group)
+        self.groups.append({ready.id: self.joined.pop(ready.id) for ready in group})
         within(self.running(), self.capacity)
+        (mark,) = {self.together(ready) for ready in group}
+        assert len(group) == 1 or mark is not None
+        alike = (id_ for id_ in self.joined if mark is not None and self.marks[id_] == mark)
+        assert all(self.joined[id_] != self.taken[group[0].id] for id_ in alike), "left behind"
+
+    def together(self, ready):
+        return self.marks[ready.id]
 
     def wait(self):
-        if len(self.queue) < self.slots and len(self.plan.steps) <= MOST_PASSED:
+        if len(self.running()) < self.slots and len(self.plan.steps) <= MOST_PASSED:
             for new in self.joined.values():
                 fits_alone = new.memory <= self.capacity.memory
                 assert not (fits_alone and would_fit(new, self.running(), self.capacity)), "idle"
@@ -87,6 +98,7 @@ class Measured(World):
             self.capacity,
             self.needs,
             lambda: ways(self.plan, self.seconds),
+            together=self.together,
         )
         return build(
             self.agenda_now, self, lambda ready: ready, self.events.append,
@@ -100,10 +112,12 @@ def test_what_runs_fits_nothing_that_fits_waits_and_all_ends_as_from_scratch(
     plan, data, capacity, slots
 ):
     taken = {id_: data.draw(needs()) for id_ in plan.steps}
-    world = Measured(plan, data, taken, capacity, slots)
+    marks = {id_: data.draw(st.sampled_from((None, None, "a", "b"))) for id_ in plan.steps}
+    world = Measured(plan, data, taken, capacity, slots, marks)
     failed = world.build()
     too_large = {id_ for id_, need in taken.items() if need.memory > capacity.memory}
     assert failed.keys() <= too_large and not too_large & set(world.ran)
+    assert len(world.ran) == len(set(world.ran)), "started twice"
     truth, blocked = from_scratch(plan), set(too_large)
     for id_, step in plan.steps.items():
         if any(item.step in blocked for item in step.inputs.values()):
@@ -140,6 +154,11 @@ def line_of(capacity, taken, lengths):
     return Line(schedule), items
 
 
+def started(line, slots):
+    """Those that start now, of whichever group."""
+    return [item for group in line.start(slots) for item in group]
+
+
 def test_the_longest_way_goes_first():
     one = Needs(1)
     lengths = {"short": 1.0, "long": 9.0, "middle": 5.0}
@@ -147,9 +166,9 @@ def test_the_longest_way_goes_first():
     order = []
     line.join(items.values())
     for _ in items:
-        (started,) = line.start(9)
-        order.append(started.step.label)
-        line.leave(started.id)
+        (item,) = started(line, 9)
+        order.append(item.step.label)
+        line.leave(item.id)
     assert order == ["long", "middle", "short"]
 
 
@@ -159,7 +178,7 @@ def test_a_small_one_starts_beside_what_runs_where_a_large_one_before_it_does_no
         {"runs": 9.0, "large": 5.0, "small": 1.0},
     )  # fmt: skip
     line.join(items.values())
-    assert [item.step.label for item in line.start(9)] == ["runs", "small"]
+    assert [item.step.label for item in started(line, 9)] == ["runs", "small"]
 
 
 def test_a_large_step_is_not_starved_by_small_ones_that_keep_coming():
@@ -172,9 +191,9 @@ def test_a_large_step_is_not_starved_by_small_ones_that_keep_coming():
         line.join([next(small), next(small)])
         if turn == 1:  # something runs when it comes to be ready
             line.join([items["large"]])
-        started = line.start(9)
-        running += started
-        if items["large"] in started:
+        new = started(line, 9)
+        running += new
+        if items["large"] in new:
             break
         line.leave(running.pop(0).id)  # one at a time: there is never room for a large one
         assert turn < 2 * MOST_PASSED, "it waits for ever"
@@ -183,7 +202,7 @@ def test_a_large_step_is_not_starved_by_small_ones_that_keep_coming():
 
 def test_a_fetch_needs_no_job_and_an_accelerator_that_is_not_there_nobody():
     taken = {"work": Needs(1, gpu=1), "fetch": Needs(1, cores=0, net=1), "more": Needs(1, gpu=1)}
-    for capacity, started in (
+    for capacity, expected in (
         (Capacity(jobs=1), {"work", "fetch"}),
         (Capacity(jobs=2), {"work", "fetch", "more"}),
         (Capacity(jobs=2, gpu=1), {"work", "fetch"}),
@@ -191,7 +210,7 @@ def test_a_fetch_needs_no_job_and_an_accelerator_that_is_not_there_nobody():
     ):
         line, items = line_of(capacity, taken, {"work": 9.0, "fetch": 5.0, "more": 1.0})
         line.join(items.values())
-        assert {item.step.label for item in line.start(9)} == started
+        assert {item.step.label for item in started(line, 9)} == expected
 
 
 def test_more_cores_than_there_are_is_all_of_them():
@@ -201,7 +220,51 @@ def test_more_cores_than_there_are_is_all_of_them():
         {"wide": 9.0, "other": 1.0},
     )
     line.join(items.values())
-    assert [item.step.label for item in line.start(9)] == ["wide"]
+    assert [item.step.label for item in started(line, 9)] == ["wide"]
+
+
+def together_of(capacity, taken, lengths, together):
+    """A line of steps that start together by what `together` says of their names."""
+    line, items = line_of(capacity, taken, lengths)
+    line = Line(replace(line._schedule, together=lambda item: together.get(item.step.label)))
+    line.join(items.values())
+    return line, items
+
+
+def labels(groups):
+    return [[item.step.label for item in group] for group in groups]
+
+
+FOUR = {"q4": Needs(4), "other": Needs(4), "q5": Needs(4), "q8": Needs(4)}
+ALIKE = dict.fromkeys(("q4", "q5", "q8"), "same source")
+
+
+@pytest.mark.parametrize(("memory", "slots"), [(8, 2), (8, 9), (99, 2), (99, 9)])
+def test_those_that_can_be_done_together_start_together_and_take_as_much_as_one(memory, slots):
+    lengths = {"q4": 1.0, "other": 2.0, "q5": 1.0, "q8": 9.0}
+    line, items = together_of(Capacity(memory), FOUR, lengths, ALIKE)
+    groups = labels(line.start(slots))
+    assert sorted(groups) == [["other"], ["q4", "q5", "q8"]], "in the order of the line"
+    assert line.start(9) == []
+
+
+def test_what_a_group_takes_is_taken_until_its_last_has_left():
+    line, items = together_of(Capacity(4), FOUR, dict.fromkeys(FOUR, 1.0) | {"q5": 9.0}, ALIKE)
+    assert labels(line.start(9)) == [["q4", "q5", "q8"]]
+    for name in ("q8", "q4"):
+        line.leave(items[name].id)
+        assert line.start(9) == []
+    line.leave(items["q5"].id)
+    assert labels(line.start(9)) == [["other"]]
+
+
+def test_who_needs_something_else_or_is_withdrawn_does_not_start_with_a_group():
+    needs_more = FOUR | {"q5": Needs(4, cores=0)}
+    line, items = together_of(Capacity(99), needs_more, dict.fromkeys(FOUR, 1.0), ALIKE)
+    line.withdraw([items["q8"].id, items["other"].id])
+    assert labels(line.start(9)) == [["q4"], ["q5"]]
+    line.join([items["q8"]])
+    assert labels(line.start(9)) == [["q8"]]
 
 
 def test_what_does_not_fit_says_what_it_needs_what_there_is_and_what_to_do():

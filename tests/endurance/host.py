@@ -177,7 +177,8 @@ class Forks:
     def free(self) -> int:
         return len(self._idle)
 
-    def start(self, job: Any) -> None:
+    def start(self, *jobs: Any) -> None:
+        (job,) = jobs  # the tools here do one at a time
         child = self._idle.pop()
         self._running[child] = job
         child.send(job)
@@ -213,7 +214,7 @@ def _start_child() -> Connection:
 
 
 def _in_a_fork(job: Any) -> Any:
-    from cortexbuild.exec.child import _log_to
+    from cortexbuild.exec.logs import log_to
     from cortexbuild.exec.worker import run_job
 
     read, write = Pipe(duplex=False)
@@ -221,7 +222,7 @@ def _in_a_fork(job: Any) -> Any:
     pid = os.fork()
     if pid == 0:
         _die_with(parent)
-        _log_to(Path(job.log))
+        log_to(Path(job.log))
         write.send(run_job(job, lambda _text: None, lambda _done, _total: None))
         os._exit(0)
     write.close()
@@ -269,7 +270,8 @@ def _modules_of_commands(folder: Path) -> list[str]:
     from endurance.world import World
 
     class Inline(Forks):
-        def start(self, job: Any) -> None:
+        def start(self, *jobs: Any) -> None:
+            (job,) = jobs
             self._done = run_job(job, lambda _text: None, lambda _done, _total: None)
 
         def wait(self) -> Any:

@@ -35,8 +35,8 @@ class Inline:
     def free(self) -> int:
         return 1 - len(self.jobs)
 
-    def start(self, job: Job) -> None:
-        self.jobs.append(job)
+    def start(self, *jobs: Job) -> None:
+        self.jobs += jobs
 
     def wait(self) -> Done:
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):

@@ -48,6 +48,8 @@ def forecast(
             missing[id_] += 1
             readers[before] += 1
     seconds = {id_: step.seconds for id_, step in coming.items()}
+    # None start together: the seconds of what did are shares that add up, so the forecast is right
+    # where one step runs at a time, and says more memory and less time than it takes elsewhere.
     line = Line(
         Schedule(capacity, lambda ready: coming[ready.id].needs, partial(ways, plan, seconds))
     )
@@ -56,7 +58,7 @@ def forecast(
     now, here, peak, written, memory, most = 0.0, 0, 0, 0, 0, 0
     while True:
         line.join(ready)
-        for item in line.start(len(coming)):
+        for (item,) in line.start(len(coming)):
             step = coming[item.id]
             written, here = written + step.size, here + step.size
             memory += step.needs.memory

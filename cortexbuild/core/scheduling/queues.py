@@ -10,7 +10,7 @@ need of memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -27,10 +27,14 @@ _Beside: TypeAlias = tuple[int, int, int]
 
 @dataclass(slots=True)
 class Waiting:
-    """A step that is ready, and how many went past it while it was the first in its queue."""
+    """A step that is ready, and how many went past it while it was the first in its queue.
+
+    All of one `mark` start together; they have the same needs. None is of one that starts alone.
+    """
 
     ready: Ready
     needs: Needs
+    mark: Hashable | None = None
     passed: int = 0
 
 
@@ -55,22 +59,32 @@ class Queues:
         del self._at[place]
         self._memory[_beside(step.needs)].clear(place)
 
-    def take(self, left: Capacity, slots: int) -> Sequence[Waiting]:
-        """Those that start when so much is `left`; they are in no queue any more."""
+    def take(
+        self, left: Capacity, slots: int, group_of: Callable[[Waiting], Sequence[Waiting]]
+    ) -> Sequence[Sequence[Waiting]]:
+        """Those that start when so much is `left`, in groups that take as much as one of them;
+        they are in no queue any more. `group_of` tells who starts with one, itself among them."""
         chosen: list[Waiting] = []
+        groups: list[Sequence[Waiting]] = []
+
+        def choose(step: Waiting) -> None:
+            chosen.append(step)
+            groups.append(group_of(step))
+            for member in groups[-1]:
+                self.remove(member)
+
+        # No two of these are of one group, since all of a group stand in one queue.
         for step in self._due():
             if len(chosen) < slots and left.can_take(step.needs, self._whole):
-                chosen.append(step)
-                self.remove(step)
+                choose(step)
             left = left.without(step.needs)
         while len(chosen) < slots and (next_ := self._next(left)) is not None:
-            chosen.append(next_)
-            self.remove(next_)
+            choose(next_)
             left = left.without(next_.needs)
         for first in self._firsts():
             way = self._way(first)
             first.passed += sum(self._way(step) < way for step in chosen)
-        return chosen
+        return groups
 
     def _due(self) -> Sequence[Waiting]:
         due = [step for step in self._firsts() if step.passed >= MOST_PASSED]

@@ -6,7 +6,7 @@ waits for them (`core/scheduling/queues.py`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..needs import GIB, Capacity, Needs
@@ -20,21 +20,35 @@ def _nothing(_ready: Ready) -> Needs:
     return Needs()
 
 
+def _alone(_ready: Ready) -> Hashable | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """`needs` tells what a step takes that is ready; `ways` gives, once that matters, the seconds
     from each step's start to the end of all that waits for it. What is `too_large` is known to be
-    more than there is, before anything started.
+    more than there is, before anything started. Steps that wait start with the first of them for
+    which `together` gives the same, if they need the same; None is of one that starts alone.
     """
 
     capacity: Capacity = Capacity()
     needs: Callable[[Ready], Needs] = _nothing
     ways: Callable[[], Mapping[StepId, float]] = dict
     too_large: Mapping[StepId, Failure] = field(default_factory=dict)
+    together: Callable[[Ready], Hashable | None] = _alone
 
 
 UNBOUND = Schedule()
 """In the order in which steps come to be ready, as many as an executor takes."""
+
+
+@dataclass(slots=True)
+class _Taken:
+    """What a group takes until the last of it has left."""
+
+    needs: Needs
+    running: int
 
 
 class Line:
@@ -44,18 +58,21 @@ class Line:
         self._schedule = schedule
         self._left = schedule.capacity
         self._waiting: dict[StepId, Waiting] = {}
-        self._running: dict[StepId, Needs] = {}
+        self._alike: dict[Hashable, dict[StepId, Waiting]] = {}  # of those that wait, by mark
+        self._running: dict[StepId, _Taken] = {}
         self._queues: Queues | None = None  # while all that waits can start, none is needed
 
     def join(self, ready: Iterable[Ready]) -> Mapping[StepId, Failure]:
         """These stand in line from now on, but for what could not run even alone."""
         failed = {}
         for item in ready:
-            step = Waiting(item, self._schedule.needs(item))
+            step = self._new(item)
             if failure := misfit(step.needs, self._schedule.capacity):
                 failed[item.id] = failure
                 continue
             self._waiting[item.id] = step
+            if step.mark is not None:
+                self._alike.setdefault(step.mark, {})[item.id] = step
             if self._queues is not None:
                 self._queues.add(step)
         return failed
@@ -63,34 +80,65 @@ class Line:
     def withdraw(self, gone: Iterable[StepId]) -> None:
         """These are not ready any more, if they were."""
         for id_ in gone:
-            step = self._waiting.pop(id_, None)
+            step = self._forget(id_)
             if step is not None and self._queues is not None:
                 self._queues.remove(step)
 
-    def start(self, slots: int) -> Sequence[Ready]:
-        """Those whose turn it is, at most as many as there are `slots`: they run from now on."""
+    def start(self, slots: int) -> Sequence[Sequence[Ready]]:
+        """Those whose turn it is, in groups that start together, mostly of one: at most as many
+        groups as there are `slots`. They run from now on."""
         chosen = self._choose(slots)
-        for step in chosen:
-            id_ = step.ready.id
-            del self._waiting[id_]
-            self._running[id_] = step.needs
-            self._left = self._left.without(step.needs)
-        return [step.ready for step in chosen]
+        for group in chosen:
+            taken = _Taken(group[0].needs, len(group))
+            self._left = self._left.without(taken.needs)
+            for step in group:
+                self._forget(step.ready.id)
+                self._running[step.ready.id] = taken
+        return [[step.ready for step in group] for group in chosen]
 
     def leave(self, id_: StepId) -> None:
         """A step that ran came to an end."""
-        ended = self._running.pop(id_)
-        self._left = self._left.with_back(ended, self._schedule.capacity)
+        taken = self._running.pop(id_)
+        taken.running -= 1
+        if not taken.running:
+            self._left = self._left.with_back(taken.needs, self._schedule.capacity)
 
-    def _choose(self, slots: int) -> Sequence[Waiting]:
-        waiting, whole = self._waiting, self._schedule.capacity
+    def _new(self, item: Ready) -> Waiting:
+        needs, alike = self._schedule.needs(item), self._schedule.together(item)
+        return Waiting(item, needs, None if alike is None else (alike, needs))
+
+    def _forget(self, id_: StepId) -> Waiting | None:
+        """It does not wait any more, if it did."""
+        step = self._waiting.pop(id_, None)
+        if step is not None and step.mark is not None:
+            alike = self._alike[step.mark]
+            del alike[id_]
+            if not alike:
+                del self._alike[step.mark]
+        return step
+
+    def _choose(self, slots: int) -> Sequence[Sequence[Waiting]]:
+        whole = self._schedule.capacity
         if self._queues is None:
-            if len(waiting) <= slots and _all_fit(self._left, waiting.values(), whole):
-                return list(waiting.values())
+            groups = self._groups()
+            if len(groups) <= slots and _all_fit(self._left, (one[0] for one in groups), whole):
+                return groups
             self._queues = Queues(whole, self._schedule.ways())
-            for step in waiting.values():
+            for step in self._waiting.values():
                 self._queues.add(step)
-        return self._queues.take(self._left, slots)
+        return self._queues.take(self._left, slots, self._group_of)
+
+    def _group_of(self, step: Waiting) -> Sequence[Waiting]:
+        return [step] if step.mark is None else list(self._alike[step.mark].values())
+
+    def _groups(self) -> Sequence[Sequence[Waiting]]:
+        """All that wait, each group where its first one stands."""
+        firsts = (
+            step
+            for step in self._waiting.values()
+            if step.mark is None or next(iter(self._alike[step.mark].values())) is step
+        )
+        return [self._group_of(step) for step in firsts]
 
 
 def _all_fit(left: Capacity, waiting: Iterable[Waiting], whole: Capacity) -> bool:

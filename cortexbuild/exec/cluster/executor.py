@@ -62,7 +62,11 @@ class ClusterExecutor:
         spare = max(AT_ONCE, self._crew.slots()) - len(self._placing.waiting) - self._here.busy
         return self._crew.free() + spare
 
-    def start(self, job: Job) -> None:
+    def start(self, *jobs: Job) -> None:
+        for job in jobs:  # each is placed by itself
+            self._start(job)
+
+    def _start(self, job: Job) -> None:
         self._joined()
         if job.pull is not None or _is_of_this_machine(job.step):
             self._here.run(
