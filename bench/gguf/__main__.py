@@ -46,10 +46,10 @@ medians of {rounds} rounds, one after the other in each.
 {tables}
 
 Ours is `cortexbuild sync` with an empty store: the weights are pinned, copied in and hashed, and
-all four files come of one pass over them; each is hashed and on the disk when it ends. The script is
-llama.cpp's converter and quantizer, a process each, for every file. Both pack with the same kernels,
-which are most of the work: what is saved is all but one of the conversions, which run on one
-processor, all files of 16 bits, and what two files have in the same type (Q6_K here). So more
+all four files come of one pass over them; each is hashed and on the disk when it ends. The script
+is llama.cpp's converter and quantizer, a process each, for every file. Both pack with the same
+kernels, which are most of the work: what is saved is all but one of the conversions, which run on
+one processor, all files of 16 bits, and what two files have in the same type (Q6_K here). So more
 processors make the ratio smaller, and slower types make it larger.
 """
 PART = """\

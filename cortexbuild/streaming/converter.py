@@ -49,14 +49,19 @@ def _read(tensors: Mapping[str, Any], scratch: Path, name: str) -> NDArray[np.ui
     import torch
 
     found = tensors[name]
-    # What it has is lazy, or in pieces, or there; all of these know how to write themselves. These
-    # settings are a thread's own: the first is the converter's, and the other one's reason is that
-    # a number too large for 16 bits must not become infinite without a word.
-    with (
-        tempfile.TemporaryFile(dir=scratch) as file,
-        torch.inference_mode(),
-        np.errstate(over="raise"),
-    ):
-        found.tensor.tofile(file)
-        found.tensor = None
-        return np.memmap(file, np.uint8, "r", shape=(found.nbytes,))
+    # These settings are a thread's own: the first is the converter's, and the other one's reason is
+    # that a number too large for 16 bits must not become infinite without a word.
+    with torch.inference_mode(), np.errstate(over="raise"):
+        tensor, found.tensor = found.tensor, None
+        return _whole(tensor, scratch, found.nbytes)
+
+
+def _whole(tensor: Any, scratch: Path, size: int) -> NDArray[np.uint8]:
+    lazy: Any = import_module("gguf.lazy")
+    if isinstance(tensor, lazy.LazyNumpyTensor):
+        tensor = lazy.LazyNumpyTensor.to_eager(tensor)
+    if isinstance(tensor, np.ndarray):
+        return np.ascontiguousarray(tensor).reshape(-1).view(np.uint8)
+    with tempfile.TemporaryFile(dir=scratch) as file:  # what is in pieces can only write itself
+        tensor.tofile(file)
+        return np.memmap(file, np.uint8, "r", shape=(size,))
