@@ -357,6 +357,7 @@ SABOTAGES = (
     Sabotage("tensors keep the types of the source", "cortexbuild/runtimes/llama_quantizer.py", "(after or before)", "(before or after)", "tests/streaming/test_gguf_pass.py"),
     Sabotage("words of a quantizer that are not known are passed over", "cortexbuild/runtimes/llama_quantizer.py", "if not found or len(found) != len(_STEP.findall(text)):", "if not found:", "tests/streaming/test_gguf_pass.py"),
     Sabotage("how far a pass is is not told", "cortexbuild/tools/toolchain.py", "                progress(done, total)", "                pass", "tests/tools/test_converter.py"),
+    Sabotage("of equal tokens the last is kept", "cortexbuild/runtimes/sampling.py", 'np.argsort(-chances[kept], kind="stable")[: sampling.top_k]', 'np.argsort(chances[kept], kind="stable")[-sampling.top_k :][::-1]', "tests/runtimes/test_sampling.py"),
     Sabotage("a head is as wide as it likes", "cortexbuild/formats/gguf/fields.py", "if not 0 < width <= WIDEST_HEAD:", "if False:", "tests/hostile/test_readers.py"),
     core("a path is told at any length", "digest", "leave its tree: {shown(path)}", "leave its tree: {path!r}", "tests/hostile/test_readers.py"),
     Sabotage("a check in JSON prints no document", "cortexbuild/cli/commands/sync.py", "    if as_json:\n        show_plan", "    if False:\n        show_plan", "tests/app/test_lock.py"),

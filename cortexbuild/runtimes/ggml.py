@@ -6,14 +6,15 @@ import ctypes
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ToolError
 from ..formats.gguf.types import TENSOR_TYPES
 from .llama_library import library
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 NUMBERS = {kind.name: number for number, kind in TENSOR_TYPES.items()}
 """Of ggml's types, by name."""
@@ -29,6 +30,8 @@ def pack(
 ) -> NDArray[np.uint8]:
     """Rows (count, columns) in a type, as bytes (count, bytes of a row); `importance` is that of
     each column. The columns must divide by the type's block."""
+    import numpy as np
+
     block = TENSOR_TYPES[NUMBERS[kind]]
     count, columns = rows.shape
     source = np.ascontiguousarray(rows, np.float32)
@@ -43,6 +46,8 @@ def pack(
 
 def check_numbers(content: NDArray[Any], kind: str) -> None:
     """Raises ToolError where there is something among the numbers of that type that is none."""
+    import numpy as np
+
     flat = np.ascontiguousarray(content)
     if not _functions().ggml_validate_row_data(NUMBERS[kind], flat.ctypes.data, flat.nbytes):
         raise ToolError(

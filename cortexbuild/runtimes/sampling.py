@@ -41,8 +41,9 @@ def choose(
     if sampling.top_p < 1:
         kept = _most_likely(chances, sampling.top_p)
     if 0 < sampling.top_k < len(kept):
-        order = np.argsort(chances[kept], kind="stable")
-        kept = kept[order[-sampling.top_k :]]
+        # Of equal ones the first is the likelier, as it is for the greedy choice.
+        order = np.argsort(-chances[kept], kind="stable")[: sampling.top_k]
+        kept = kept[order[::-1]]
     warm = np.exp((logits[kept] - logits[kept].max()) / sampling.temperature)
     steps = np.cumsum(warm)
     at = np.searchsorted(steps, random.random() * steps[-1], side="right")

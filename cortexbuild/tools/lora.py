@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 PIECE = 32 * MIB
 """Bytes of the weights that are merged at once, in float32; their sums exist beside them."""
+FEWEST_ROWS = 64
+"""Of a piece, however wide they are."""
 
 _CHUNK = 4 * MIB
 DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32"}
@@ -132,8 +134,8 @@ def _merged(stream: BinaryIO, weight: TensorInfo, deltas: Sequence[Delta]) -> It
 
     rows, columns = weight.shape
     factors = [_factors(delta) for delta in deltas]
-    pieces = -(-4 * rows * columns // PIECE)
-    # Of one size: of a last row alone, the sums come out differently than of many.
+    # Of one size, and none of few rows: BLAS sums up otherwise where a thread has three or fewer.
+    pieces = max(1, min(-(-4 * rows * columns // PIECE), rows // FEWEST_ROWS))
     bounds = [rows * number // pieces for number in range(pieces + 1)]
     stream.seek(weight.start)
     for first, end in pairwise(bounds):
@@ -179,7 +181,7 @@ def _take(stream: BinaryIO, info: TensorInfo, shape: tuple[int, ...]) -> torch.T
 
 TOOLS = (
     Tool(
-        "lora", Kind.CONVERT, MergeParams, merge, revision=2,
+        "lora", Kind.CONVERT, MergeParams, merge, revision=3,
         accepts=("safetensors",), makes="safetensors", wants=("facts", "adapters"), engine=engine,
         needs=bounded(300 * MIB, 8 * PIECE),
     ),

@@ -148,11 +148,13 @@ def test_a_mixture_has_no_budget():
 
 
 def test_targets_share_what_is_the_same():
-    plan = planned(["gguf-q4_0", "gguf-q8_0", "mlx-bf16"])
+    fitted = {f"fit-{bits}": {"recipe": "gguf-fit", "fit": {"bits": bits}} for bits in (4, 5)}
+    plan = planned({**fitted, "mlx-bf16": {"recipe": "mlx-bf16"}})
     assert labels(plan).count("m/convert") == 1
     assert labels(plan).count("m/reference") == 1
+    plan = planned(["gguf-q4_0", "gguf-q8_0", "mlx-bf16"])
     assert [plan.steps[id_].label for id_ in plan.chain(plan.ends(Scope(("m:gguf-q8_0",))))] == [
-        "m/fetch", "m/detect", "evaluation/fetch", "m/reference", "m/convert",
+        "m/fetch", "m/detect", "evaluation/fetch", "m/reference",
         "m:gguf-q8_0/quantize", "m:gguf-q8_0/validate",
     ]  # fmt: skip
 
@@ -161,6 +163,7 @@ def test_each_step_has_a_name_of_its_own():
     """Failures, logs and what `why` knows are found by it."""
     names = ("mlx-4bit", "gguf-q4_0", "gguf-q8_0", "gguf-bf16", "mlx-bf16")
     fitted = {f"fit-{bits}": {"fit": {"bits": bits}} for bits in (4, 5)}
+    fitted |= {"fit-gguf": {"recipe": "gguf-fit", "fit": {"bits": 4}}}
     plan = planned({**fitted, **{name: {"recipe": name} for name in names}})
     named = labels(plan)
     assert len(set(named)) == len(named)

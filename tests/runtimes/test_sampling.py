@@ -30,6 +30,13 @@ def test_top_k_keeps_so_many():
     assert set(chosen(4000, top_k=9)) == {0, 1, 2, 3, 4}
 
 
+def test_of_equal_ones_the_first_is_kept_as_the_greedy_choice_has_it():
+    same = np.zeros(4, np.float32)
+    for how in ({"temperature": 0.0}, {"top_k": 1}, {"top_p": 1e-9}):
+        sampling = Sampling(**{"temperature": 1.5, **how})
+        assert choose(same, (), sampling, np.random.default_rng(1)) == 0, how
+
+
 def test_top_p_keeps_the_fewest_that_have_more_than_it():
     assert set(chosen(top_p=1e-9)) == {0}
     assert set(chosen(top_p=0.49)) == {0}
