@@ -1,6 +1,6 @@
 """The tensors of llama.cpp's converter one at a time, instead of the file that it writes.
 
-For the process in which the converter runs (`tools/toolchain.py`): its gguf-py is imported here.
+For the process in which the converter runs (`tools/converting.py`): its gguf-py is imported here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def instead_of_writing(take: Callable[[Path, Read], None]) -> Iterator[None]:
         file.truncate(file.tell() + sum(padded))
         file.flush()
         outline = Path(file.name)
-        take(outline, partial(_read, tensors, outline.parent))
+        take(outline, partial(_read, tensors, outline.parent, np.geterr()))
 
     writer.write_tensors_to_file = write_tensors_to_file
     try:
@@ -45,13 +45,12 @@ def instead_of_writing(take: Callable[[Path, Read], None]) -> Iterator[None]:
         writer.write_tensors_to_file = theirs
 
 
-def _read(tensors: Mapping[str, Any], scratch: Path, name: str) -> NDArray[np.uint8]:
+def _read(tensors: Mapping[str, Any], scratch: Path, settings: Any, name: str) -> NDArray[np.uint8]:
     import torch
 
     found = tensors[name]
-    # These settings are a thread's own: the first is the converter's, and the other one's reason is
-    # that a number too large for 16 bits must not become infinite without a word.
-    with torch.inference_mode(), np.errstate(over="raise"):
+    # These settings are a thread's own, and are the converter's here as in its own thread.
+    with torch.inference_mode(), np.errstate(**settings):
         tensor, found.tensor = found.tensor, None
         return _whole(tensor, scratch, found.nbytes)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ..core.ahead import ask_ahead
 from ..core.ports import Progress
 from ..errors import REPORT, ToolError
-from ..formats.gguf.header import GgufHeader, GgufTensor, read_header
+from ..formats.gguf.header import ALIGNMENT, GgufHeader, GgufTensor, read_header
 from ..formats.gguf.types import FILE_TYPES
 from ..formats.packing.floats import float32_of_bfloat16
 from ..runtimes.ggml import check_numbers, pack, packed_header
@@ -30,9 +30,6 @@ from ..runtimes.llama_quantizer import planned_types
 
 PIECE = 1 << 19
 """Weights that a processor packs at a time."""
-
-ALIGNMENT = 32
-"""GGUF_DEFAULT_ALIGNMENT of gguf.h, which the quantizer takes whatever its source has."""
 
 _FILE_TYPES = {kind.name: number for number, kind in FILE_TYPES.items()}
 
@@ -118,12 +115,11 @@ def _packed(piece: _Piece, kinds: Sequence[str]) -> Mapping[str, NDArray[np.uint
     own = piece.tensor.type
     try:
         check_numbers(piece.rows, own)
-        found = {kind: piece.rows for kind in kinds if kind == own}
-        wanted = [kind for kind in kinds if kind != own]
-        if wanted:
+        found = {own: piece.rows}
+        if wanted := [kind for kind in kinds if kind != own]:
             numbers = _numbers(piece.rows, own)
-            found |= {kind: pack(numbers, kind) for kind in wanted}
         for kind in wanted:
+            found[kind] = pack(numbers, kind)
             check_numbers(found[kind], kind)
     except ToolError as error:
         raise ToolError(f"`{piece.tensor.name}`: {error}", hint=error.hint) from error
@@ -141,4 +137,5 @@ def _numbers(rows: NDArray[np.uint8], kind: str) -> NDArray[np.float32]:
 
 
 def _pad(out: BinaryIO) -> None:
+    # By the format's default: the quantizer takes that whatever its source has.
     out.write(bytes(-out.tell() % ALIGNMENT))

@@ -13,7 +13,6 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -43,18 +42,19 @@ def main(arguments: Sequence[str]) -> None:
     sys.excepthook = partial(_write_down, scratch / REASON)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     sys.path[:0] = [str(toolchain), str(toolchain / "gguf-py")]
-    with _handed_over(wanted, scratch / PROGRESS) if wanted else nullcontext():
+    if not wanted:
         _convert(source, out, dtype)
-    check_tokens(source, out)
-
-
-def _handed_over(wanted: Sequence[Wanted], noted: Path) -> AbstractContextManager[None]:
+        check_tokens(source, out)
+        return
     from ..streaming.converter import instead_of_writing
 
-    return instead_of_writing(partial(_quantize, wanted, noted))
+    with instead_of_writing(partial(_quantize, source, wanted, scratch / PROGRESS)):
+        _convert(source, out, dtype)
 
 
-def _quantize(wanted: Sequence[Wanted], noted: Path, outline: Path, read: Read) -> None:
+def _quantize(
+    source: Path, wanted: Sequence[Wanted], noted: Path, outline: Path, read: Read
+) -> None:
     from ..formats.gguf.header import read_header
     from ..formats.gguf.refusing import refuse_fallback, refuse_misfits, refuse_quantized
     from ..streaming.gguf import plan_layout, write_files
@@ -68,6 +68,7 @@ def _quantize(wanted: Sequence[Wanted], noted: Path, outline: Path, read: Read) 
             refuse_misfits(header, one.mixture)
             refuse_fallback(layout.of(header), one.mixture)
         files.append((layout, Path(one.out)))
+    check_tokens(source, outline)
     write_files(outline, files, read, lambda done, total: _write_progress(noted, done, total))
 
 

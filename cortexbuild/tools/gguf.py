@@ -25,13 +25,15 @@ from ..formats.listing import local_files
 from ..formats.shards import read_gguf
 from ..runtimes.llama_library import gguf_file
 from ..runtimes.llama_quantizer import quantize_file
-from .toolchain import Wanted, quantize_converted, run_converter
+from .toolchain import Fallback, Wanted, quantize_converted, run_converter
 
 NAME = "model.gguf"
 QUANTIZER_NEEDS = streaming(100 * MIB, 3)
 """Of llama.cpp's quantizer: a tensor as it is, in 32 bits, and packed."""
 CONVERTER_NEEDS = streaming(450 * MIB, 3)
 """Of its converter: PyTorch, and a tensor as it is, in 32 bits, and in 16."""
+ONE_PASS_NEEDS = streaming(550 * MIB, 4)
+"""The same, and the tensor before, of which pieces are being packed."""
 
 
 class ConvertParams(Params):
@@ -60,7 +62,7 @@ class QuantizeParams(Params):
     """
 
     type: QuantizeType = "Q4_K_M"
-    fallback: Literal["refuse", "allow"] = "refuse"
+    fallback: Fallback = "refuse"
 
 
 class QuantizeSourceParams(QuantizeParams):
@@ -177,7 +179,7 @@ TOOLS = (
     Tool(
         "gguf", Kind.QUANTIZE, QuantizeSourceParams, quantize_source, revision=1,
         accepts=("safetensors",), makes="gguf", wants=("facts", "toolchain"),
-        engine=_convert_engine, predict=_quantized_size, needs=CONVERTER_NEEDS, knows=_knows,
+        engine=_convert_engine, predict=_quantized_size, needs=ONE_PASS_NEEDS, knows=_knows,
         together=quantize_together,
     ),
 )  # fmt: skip

@@ -22,7 +22,7 @@ MAGIC = b"GGUF"
 _MOST_FIELDS, _MOST_TENSORS = 1 << 16, 1 << 18  # a hundred times what the largest files have
 _MOST_DIMENSIONS = 4
 _MOST_VALUES = 2**63
-_ALIGNMENT = 32
+ALIGNMENT = 32
 _SMALLEST_TENSOR = 24
 
 
@@ -153,7 +153,7 @@ def _tensor(reader: Reader) -> GgufTensor:
 
 
 def _alignment(fields: Mapping[str, Value], reader: Reader) -> int:
-    found = fields.get("general.alignment", _ALIGNMENT)
+    found = fields.get("general.alignment", ALIGNMENT)
     if type(found) is not int or not 0 < found <= 1 << 20 or found & (found - 1):
         raise reader.refuse(f"{shown(str(found))} is no alignment")
     return found
