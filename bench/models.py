@@ -33,11 +33,14 @@ class Shape:
     intermediate: int
     heads: int
     kv_heads: int
+    words: int = 0
+    """Of the vocabulary; 0 for that of the tokenizer as it is."""
 
 
 SHAPES: Mapping[str, Shape] = {
     "0.1B": Shape(12, 768, 3072, 12, 4),
-    "1B": Shape(16, 2048, 8192, 32, 8),  # Llama 3.2 1B
+    "1B": Shape(16, 2048, 8192, 32, 8),  # Llama 3.2 1B without most of its vocabulary
+    "1.2B": Shape(16, 2048, 8192, 32, 8, 128_256),  # Llama 3.2 1B
     "8B": Shape(36, 4096, 14336, 32, 8),  # Llama 3.1 8B; four layers more for a small vocabulary
     "30B": Shape(60, 6656, 17920, 52, 52),  # LLaMA 30B
 }
@@ -51,6 +54,9 @@ def write_model(folder: Path, size: str) -> int:
         if path.suffix != ".safetensors" and path.name != "config.json":
             shutil.copy(path, folder)
     config = json.loads((EXAMPLE / "config.json").read_text())
+    if shape.words:
+        _add_words(folder, config["vocab_size"], shape.words)
+        config["vocab_size"] = shape.words
     config |= {
         "hidden_size": shape.hidden, "intermediate_size": shape.intermediate,
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads,
@@ -67,6 +73,24 @@ def write_model(folder: Path, size: str) -> int:
     index = {"metadata": {"total_size": 2 * count}, "weight_map": where}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
     return count
+
+
+def _add_words(folder: Path, have: int, wanted: int) -> None:
+    """Words that no text has, of two characters that Unicode leaves to private use."""
+    from sentencepiece import sentencepiece_model_pb2
+
+    words = [
+        chr(0xE000 + number // 6400) + chr(0xE000 + number % 6400) for number in range(have, wanted)
+    ]
+    fast = json.loads((folder / "tokenizer.json").read_text())
+    fast["model"]["vocab"] |= {word: have + number for number, word in enumerate(words)}
+    (folder / "tokenizer.json").write_text(json.dumps(fast, ensure_ascii=False))
+    slow = sentencepiece_model_pb2.ModelProto.FromString((folder / "tokenizer.model").read_bytes())
+    least = slow.pieces[-1].score
+    for number, word in enumerate(words, 1):
+        slow.pieces.add(piece=word, score=least - number)
+    slow.trainer_spec.vocab_size = wanted
+    (folder / "tokenizer.model").write_bytes(slow.SerializeToString())
 
 
 def _tensors(shape: Shape, words: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -1,6 +1,6 @@
 """Four GGUF files of one model by one sync, against a script that converts four times.
 
-    python bench/gguf [--sizes 0.1B 1B] [--rounds 3] [--types TYPE ...]
+    python bench/gguf [--sizes 0.1B 1B 1.2B] [--rounds 3] [--types TYPE ...]
 
 Writes docs/reference/gguf.md. The script is what one would write: llama.cpp's converter to f16, and
 its quantizer, a process each, for every type. Neither measures the quality of what it made.
@@ -9,6 +9,7 @@ its quantizer, a process each, for every type. Neither measures the quality of w
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from pathlib import Path
@@ -39,7 +40,7 @@ sys.exit(api.llama_model_quantize(source.encode(), out.encode(), ctypes.byref(wa
 TEXT = """\
 # GGUF: four files of one model
 
-A Llama of random weights in bfloat16, to {types}.
+Llamas of random weights in bfloat16, to {types}.
 On {machine}, with {versions};
 medians of {rounds} rounds, one after the other in each.
 
@@ -50,10 +51,12 @@ all four files come of one pass over them; each is hashed and on the disk when i
 is llama.cpp's converter and quantizer, a process each, for every file. Both pack with the same
 kernels, which are most of the work: what is saved is all but one of the conversions, which run on
 one processor, all files of 16 bits, and what two files have in the same type (Q6_K here). So more
-processors make the ratio smaller, and slower types make it larger.
+processors make the ratio smaller, and so does a larger vocabulary, whose embeddings are Q6_K in
+three of these files; slower types make it larger. The last model has the layers and the vocabulary
+of Llama 3.2 1B, and the one before has no more than the 4096 words of a small tokenizer.
 """
 PART = """\
-## {weights:.2f} billion weights
+## {weights:.2f} billion weights, {words} words
 
 {table}
 
@@ -63,7 +66,7 @@ PART = """\
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python bench/gguf", description=__doc__)
-    parser.add_argument("--sizes", nargs="+", default=["0.1B", "1B"])
+    parser.add_argument("--sizes", nargs="+", default=["0.1B", "1B", "1.2B"])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--types", nargs="+", default=TYPES)
     chosen = parser.parse_args()
@@ -82,6 +85,7 @@ def main() -> None:
 
 def measured(project: Path, size: str, rounds: int, types: list[str]) -> str:
     weights = write_model(project / "model", size)
+    words = json.loads((project / "model" / "config.json").read_text())["vocab_size"]
     write_project(project, types)
     toolchain = find_toolchain(project)
     warm(project / "model")
@@ -98,7 +102,8 @@ def measured(project: Path, size: str, rounds: int, types: list[str]) -> str:
         for name, one in taken.items()
     ]
     return PART.format(
-        weights=weights / 1e9, table=table(["", "time", "processor", "largest process"], rows),
+        weights=weights / 1e9, words=words,
+        table=table(["", "time", "processor", "largest process"], rows),
         ratio=taken["cortexbuild sync"].seconds / taken["the script"].seconds,
     )  # fmt: skip
 

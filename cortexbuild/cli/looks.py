@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..core.digest import Digest, Plain, Tree
 from ..formats.files import CARD
 from ..store.hashing import sums_of
 from ..store.index import Index
+from ..store.together import together
 from ..version import VERSION
 
 
@@ -20,16 +22,21 @@ class IndexedLooks:
         self._index = index
 
     def sum_of(self, path: Path) -> tuple[Digest, int]:
-        stat = path.stat()
-        name = str(path.resolve())
-        seen = f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"
-        known = self._index.file(name, seen)
-        if known is None:
-            sums = sums_of(path)
-            known = sums.sha256, sums.size
+        (found,) = self.sums_of([path])
+        return found
+
+    def sums_of(self, paths: Sequence[Path]) -> Sequence[tuple[Digest, int]]:
+        seen = {path: (str(path.resolve()), path.stat()) for path in paths}
+        known = {
+            path: self._index.file(name, _text_of(stat)) for path, (name, stat) in seen.items()
+        }
+        new = [path for path, sums in known.items() if sums is None]
+        for path, found in zip(new, together(sums_of, new), strict=True):
+            known[path] = found.sha256, found.size
+            name, stat = seen[path]
             changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-            self._index.keep_file(name, seen, changed, *known)
-        return known
+            self._index.keep_file(name, _text_of(stat), changed, found.sha256, found.size)
+        return [sums for path in paths if (sums := known[path]) is not None]
 
     def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
         card = place / CARD
@@ -44,3 +51,7 @@ class IndexedLooks:
             self._index.keep_note(name, known)
         facts: Mapping[str, Plain] = json.loads(known)
         return facts
+
+
+def _text_of(stat: os.stat_result) -> str:
+    return f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"

@@ -123,6 +123,10 @@ class Looks(Protocol):
         """A file's sha256 and its size in bytes."""
         ...
 
+    def sums_of(self, paths: Sequence[Path]) -> Sequence[tuple[Digest, int]]:
+        """The same of many files, several of which are read at once."""
+        ...
+
     def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
         """What the model at `place` is, a folder or a file whose content is `tree`."""
         ...
@@ -132,7 +136,10 @@ class Delivery(Protocol):
     """Where a source puts what it brings. Each file is hashed on the way in and compared with
     the pin, so a source cannot cheat: IntegrityError names a file that is not as it was."""
 
-    def copy(self, path: str, source: Path) -> None: ...
+    def copy(self, files: Mapping[str, Path]) -> None:
+        """Take files that stay where they are, by the paths they shall have; several at once."""
+        ...
+
     def write(self, path: str, chunks: Iterable[bytes]) -> None: ...
     def link(self, path: str, source: Path) -> None:
         """Take a file that is not ours, and share its bytes where the file system can."""

@@ -57,9 +57,17 @@ def prepare(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Ma
     return Making(job, folder, tool, run, tool.params.from_plain(step.params), unfinished)
 
 
-def take_output(making: Making, store: LocalStore) -> Tree:
-    """What the tool made, once it has ended; the files are the store's from now on."""
-    made = Tree.of((*store.add_folder(making.run.out).files, *making.output.take()))
+def take_outputs(makings: Sequence[Making], store: LocalStore) -> Sequence[Tree]:
+    """What tools made, once they have ended; the files are the store's from now on."""
+    trees = store.add_folders([making.run.out for making in makings])
+    return [
+        Tree.of((*tree.files, *making.output.take()))
+        for making, tree in zip(makings, trees, strict=True)
+    ]
+
+
+def refuse_nothing(making: Making, made: Tree) -> Tree:
+    """Raises ToolError where that is all that was made."""
     if not made.files:
         raise ToolError(
             f"tool `{making.tool.name}` ended without an error and without an output", hint=REPORT

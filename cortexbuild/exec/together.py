@@ -20,7 +20,7 @@ from ..store.local import LocalStore
 from ..store.scratch import scratch
 from ..store.steplock import step_lock
 from .logs import copy_since, flush, log_to, size_of
-from .making import Making, prepare, record, take_output
+from .making import Making, prepare, record, refuse_nothing, take_outputs
 from .worker import made_meanwhile, outcome, run_job, tried
 
 
@@ -98,8 +98,8 @@ def _make(
         assert together is not None, "only steps of a tool that has it are started at once"
         together([(making.run, making.params) for making in makings])
         trees = [
-            outcome(partial(take_output, making, store), making.job.log, making.job.store)
-            for making in makings
+            outcome(partial(refuse_nothing, making, tree), making.job.log, making.job.store)
+            for making, tree in zip(makings, take_outputs(makings, store), strict=True)
         ]
         seconds = (time.monotonic() - started) / len(jobs)  # a share: reports add them up
         return [

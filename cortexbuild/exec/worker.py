@@ -25,7 +25,7 @@ from ..store.scratch import scratch
 from ..store.steplock import step_lock
 from ..store.trouble import told
 from .errand import Errand, open_remotes, run_errand
-from .making import keep, prepare, record, take_output
+from .making import keep, prepare, record, refuse_nothing, take_outputs
 
 T = TypeVar("T")
 
@@ -121,4 +121,5 @@ def _run(job: Job, store: LocalStore, folder: Path, progress: Progress) -> Tree:
 
     making = prepare(job, store, folder, progress)
     making.tool.run(making.run, making.params)
-    return take_output(making, store)
+    (made,) = take_outputs([making], store)
+    return refuse_nothing(making, made)

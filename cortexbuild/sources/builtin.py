@@ -25,7 +25,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
 
 def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     del root
-    delivery.copy(pinned.tree.files[0].path, _path(pinned.origin))
+    delivery.copy({pinned.tree.files[0].path: _path(pinned.origin)})
 
 
 def has(pinned: Pinned, root: Path, looks: Looks) -> bool:

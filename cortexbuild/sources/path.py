@@ -39,20 +39,24 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
                 hint="bring it back, or run `cortexbuild sync` without `--frozen` to lock what "
                 "is there",
             )
-        delivery.copy(file.path, named[file.path])
+    delivery.copy({file.path: named[file.path] for file in pinned.tree.files})
 
 
 def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
     """By content: weights that were trained further have the sizes that they had."""
     place = _place(pinned.origin, root)
-    for file in pinned.tree.files:
-        path = place if place.is_file() and place.name == file.path else place / file.path
-        try:
-            if path.stat().st_size != file.size or looks.sum_of(path) != (file.digest, file.size):
-                return False
-        except OSError:
+    alone = place.is_file()
+    named = {
+        file: place if alone and place.name == file.path else place / file.path
+        for file in pinned.tree.files
+    }
+    try:
+        if any(path.stat().st_size != file.size for file, path in named.items()):
             return False
-    return True
+        sums = looks.sums_of(tuple(named.values()))
+    except OSError:
+        return False
+    return all((file.digest, file.size) == found for file, found in zip(named, sums, strict=True))
 
 
 def places(origin: str, root: Path) -> Iterator[Path]:
@@ -81,7 +85,8 @@ def _code(place: Path, found: Mapping[str, Path]) -> Sequence[str]:
 
 
 def _tree(named: Mapping[str, Path], looks: Looks) -> Tree:
-    return Tree.of(File(name, *looks.sum_of(path)) for name, path in named.items())
+    sums = looks.sums_of(tuple(named.values()))
+    return Tree.of(File(name, *found) for name, found in zip(named, sums, strict=True))
 
 
 SOURCE = Source("path", pin, fetch, local=True, has=has, places=places)

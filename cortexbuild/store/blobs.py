@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
@@ -71,18 +71,26 @@ class Blobs:
     def add_folder(self, folder: Path) -> Tree:
         """Move every file of a folder of ours in. A link in it is followed; what it shows is
         copied, unless it is a file of the store itself."""
-        files, new = [], []
-        for path in files_in(folder):
-            name = path.relative_to(folder).as_posix()
-            if (shown := self._shown(path, name)) is None:
-                new.append(path)
-            else:
-                disk.unlink(path)
-                files.append(shown)
-        for path, sums in zip(new, together(settled, new), strict=True):
-            files.append(File(path.relative_to(folder).as_posix(), sums.sha256, sums.size))
+        (tree,) = self.add_folders([folder])
+        return tree
+
+    def add_folders(self, folders: Sequence[Path]) -> Sequence[Tree]:
+        """The same with several of them, whose files are read at once."""
+        found: list[list[File]] = [[] for _ in folders]
+        new: list[tuple[list[File], str, Path]] = []
+        for folder, files in zip(folders, found, strict=True):
+            for path in files_in(folder):
+                name = path.relative_to(folder).as_posix()
+                if (shown := self._shown(path, name)) is None:
+                    new.append((files, name, path))
+                else:
+                    disk.unlink(path)
+                    files.append(shown)
+        settling = together(settled, [path for _, _, path in new])
+        for (files, name, path), sums in zip(new, settling, strict=True):
+            files.append(File(name, sums.sha256, sums.size))
             self.add_file(path, sums)
-        return Tree.of(files)
+        return [Tree.of(files) for files in found]
 
     def stage(self, tree: Tree, folder: Path) -> None:
         """Show a step its input: links to files that nobody has touched since they were right, as

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
+from threading import Lock
 
 from ..core.digest import File, Tree
 from ..errors import HOSTILE_NAMES, IntegrityError
@@ -14,6 +16,7 @@ from .hashing import Sums, sums_of, write_summed
 from .ingest import copy_summed
 from .local import LocalStore
 from .locks import has_name, lock
+from .together import together
 
 Progress = Callable[[int, int], None]
 
@@ -26,14 +29,14 @@ class StoreDelivery:
         self._expected = {file.path: file for file in tree.files}
         self._progress, self._done, self._size = progress, 0, tree.size
         self._held: dict[Path, int] = {}
+        self._telling = Lock()
 
-    def copy(self, path: str, source: Path) -> None:
-        draft, before = self._scratch / "arriving", self._done
-        disk.unlink(draft)
-        sums = copy_summed(source, draft, self._watched)
-        if self._done == before:  # it came all at once
-            self.moved(sums.size)
-        self._accept(path, draft, sums)
+    def copy(self, files: Mapping[str, Path]) -> None:
+        drafts = [self._scratch / f"arriving-{number}" for number in range(len(files))]
+        copies = together(self._copy, list(zip(files.values(), drafts, strict=True)))
+        with closing(copies) as found:
+            for path, draft, sums in zip(files, drafts, found, strict=True):
+                self._accept(path, draft, sums)
 
     def write(self, path: str, chunks: Iterable[bytes]) -> None:
         draft = self._scratch / "arriving"
@@ -43,7 +46,7 @@ class StoreDelivery:
         draft = self._scratch / "arriving"
         disk.unlink(draft)
         if not disk.share(source.resolve(), draft):
-            self.copy(path, source)
+            self.copy({path: source})
             return
         sums = sums_of(draft)
         self._accept(path, draft, sums)
@@ -84,8 +87,25 @@ class StoreDelivery:
             os.close(self._held.popitem()[1])
 
     def moved(self, count: int) -> None:
-        self._done += count
-        self._progress(self._done, self._size)
+        with self._telling:
+            self._done += count
+            self._progress(self._done, self._size)
+
+    def _copy(self, from_to: tuple[Path, Path]) -> Sums:
+        source, draft = from_to
+        disk.unlink(draft)
+        came = 0
+
+        def watched(chunks: Iterable[bytes]) -> Iterator[bytes]:
+            nonlocal came
+            for chunk in self._watched(chunks):
+                came += len(chunk)
+                yield chunk
+
+        sums = copy_summed(source, draft, watched)
+        if came < sums.size:  # it came all at once
+            self.moved(sums.size - came)
+        return sums
 
     def _accept(self, path: str, draft: Path, sums: Sums) -> None:
         expected = self._expected.get(path)

@@ -24,6 +24,8 @@ Read: TypeAlias = Callable[[str], NDArray[np.uint8]]
 def instead_of_writing(take: Callable[[Path, Read], None]) -> Iterator[None]:
     """Meanwhile the converter writes an outline: its file with holes instead of tensors. Then it
     calls `take` with that and with what computes the tensors, in any order and in any thread."""
+    import torch
+
     writer: Any = import_module("gguf.gguf_writer").GGUFWriter
     theirs = writer.write_tensors_to_file
 
@@ -36,6 +38,7 @@ def instead_of_writing(take: Callable[[Path, Read], None]) -> Iterator[None]:
         file.truncate(file.tell() + sum(padded))
         file.flush()
         outline = Path(file.name)
+        torch.set_num_threads(1)  # every processor packs; those of PyTorch would wait by spinning
         take(outline, partial(_read, tensors, outline.parent, np.geterr()))
 
     writer.write_tensors_to_file = write_tensors_to_file

@@ -61,6 +61,7 @@ def test_what_stays_here_is_offline_and_what_it_computes_with_is_passed_on(monke
     monkeypatch.delenv("OPENBLAS_NUM_THREADS")
     assert "HF_HUB_OFFLINE" not in environment("network")
     assert environment("network")["OPENBLAS_NUM_THREADS"] == "1"
+    assert inside["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
 
 
 @pytest.mark.parametrize("engine", ["mlx", Kind.FETCH])

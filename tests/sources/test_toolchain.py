@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -39,17 +40,17 @@ def archive(path: Path, files: dict[str, bytes], *more: tarfile.TarInfo) -> str:
 
 
 class Looks:
-    def sum_of(self, path: Path) -> tuple[Digest, int]:
-        content = path.read_bytes()
-        return Digest(hashlib.sha256(content).hexdigest()), len(content)
+    def sums_of(self, paths: Sequence[Path]) -> Sequence[tuple[Digest, int]]:
+        contents = [path.read_bytes() for path in paths]
+        return [(Digest(hashlib.sha256(one).hexdigest()), len(one)) for one in contents]
 
 
 class Delivery:
     def __init__(self) -> None:
         self.brought: dict[str, bytes] = {}
 
-    def copy(self, path: str, source: Path) -> None:
-        self.brought[path] = source.read_bytes()
+    def copy(self, files: Mapping[str, Path]) -> None:
+        self.brought |= {path: source.read_bytes() for path, source in files.items()}
 
 
 @pytest.fixture

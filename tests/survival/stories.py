@@ -7,8 +7,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from workspace import RECIPE, Workspace, tiny_safetensors
 
 from cortexbuild.core.digest import File, Tree
 from cortexbuild.core.ports import Done, Job
+from cortexbuild.exec.together import run_together
 from cortexbuild.exec.worker import run_job
 from cortexbuild.store.system import System, replaced
 from cortexbuild.store.traces import trace_from_text
@@ -27,23 +28,47 @@ BUG = "this is a bug"
 
 
 class Inline:
-    """An executor whose steps run in this process, one after the other: faults befall them too."""
+    """An executor whose steps run in this process, and nothing else meanwhile: faults befall them
+    too."""
 
     def __init__(self, *_: object) -> None:
-        self.jobs: list[Job] = []
+        self.jobs: tuple[Job, ...] = ()
+        self.ended: list[Done] = []
 
     def free(self) -> int:
-        return 1 - len(self.jobs)
+        return 0 if self.jobs or self.ended else 1
 
     def start(self, *jobs: Job) -> None:
-        self.jobs += jobs
+        self.jobs = jobs
 
     def wait(self) -> Done:
-        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            return run_job(self.jobs.pop(), lambda _: None, lambda *_: None)
+        if self.jobs:
+            with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+                self.ended = list(self.outcomes())
+            self.jobs = ()
+        return self.ended.pop(0)
+
+    def outcomes(self) -> Iterator[Done]:
+        if len(self.jobs) > 1:
+            with same_output():
+                yield from run_together(self.jobs, lambda _: None, lambda _: lambda *_: None)
+        else:
+            yield run_job(self.jobs[0], lambda _: None, lambda *_: None)
 
     def close(self) -> None:
-        self.jobs.clear()
+        self.jobs, self.ended = (), []
+
+
+@contextmanager
+def same_output() -> Iterator[None]:
+    """What this process prints goes afterwards where it went before."""
+    kept = [(number, os.dup(number)) for number in (1, 2)]
+    try:
+        yield
+    finally:
+        for number, copy in kept:
+            os.dup2(copy, number)
+            os.close(copy)
 
 
 SYNC = ("sync", "--json", "--cache", "remote:rw", "-j", "1")
@@ -58,12 +83,14 @@ class Story:
     before: tuple[tuple[str, ...], ...]
     calls: tuple[tuple[str, ...], ...]
     change: tuple[str, str] = ("", "")
+    recipe: str = RECIPE
     other_home: bool = False  # the calls are of a second machine
     again: tuple[str, ...] = SYNC  # what a person does then
 
 
 STORIES = (
     Story("sync", (), (SYNC,)),
+    Story("sync in one go", (), (SYNC,), recipe=RECIPE.replace("quantize, tool: text", "quantize, tool: press")),
     Story("sync after a change", (SYNC,), (SYNC,), ("keep: 2", "keep: 3")),
     Story("pull", (SYNC,), (SYNC,), other_home=True),
     Story("force and replace", (SYNC,), ((*SYNC, "--force", "--replace"),)),
@@ -76,7 +103,7 @@ STORIES = (
 def prepared(folder: Path, story: Story) -> Workspace:
     """A project and a home on which the story may begin."""
     space = Workspace(folder / "project", folder / "home", inside=True)
-    space.write("recipes/short.yaml", RECIPE)
+    space.write("recipes/short.yaml", story.recipe)
     space.write("weights/config.json", '{"text": "hello world"}')
     space.write("weights/model.safetensors", tiny_safetensors())
     (folder / "remote").mkdir()

@@ -34,23 +34,22 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     """The converter's files. The first time on a machine this downloads about 80 MB."""
     _check(origin)
     folder = find_toolchain(root)
-    files = _listed(folder) or [
-        File(path, *looks.sum_of(folder / path)) for path in parts_of(folder)
-    ]
+    files = _listed(folder) or _looked_at(folder, looks)
     return Pinned(origin, Tree.of(files), {"format": "unknown"})
 
 
 def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
     _check(pinned.origin)
     folder = find_toolchain(root)
-    for file in pinned.tree.files:
-        if not (folder / file.path).is_file():
+    files = {file.path: folder / file.path for file in pinned.tree.files}
+    for path, place in files.items():
+        if not place.is_file():
             raise ToolError(
-                f"{folder} has no {file.path}",
+                f"{folder} has no {path}",
                 hint="remove that folder, or point CORTEX_LLAMA_CPP at a whole llama.cpp, and "
                 "sync again",
             )
-        delivery.copy(file.path, folder / file.path)
+    delivery.copy(files)
 
 
 def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
@@ -121,6 +120,12 @@ def _cache() -> Path:
     home = os.environ.get("CORTEX_HOME")
     kept = Path(home).expanduser().absolute() if home else Path.home() / ".cortex"
     return kept / "build" / "v1" / "toolchains"
+
+
+def _looked_at(folder: Path, looks: Looks) -> Iterable[File]:
+    paths = parts_of(folder)
+    sums = looks.sums_of([folder / path for path in paths])
+    return [File(path, *found) for path, found in zip(paths, sums, strict=True)]
 
 
 def _listed(folder: Path) -> Iterable[File] | None:
