@@ -69,7 +69,7 @@ class Faulty(System):
         self.at, self.name = (-1, at) if isinstance(at, str) else (at, "")
         self.fault, self.between = fault, between
         self.calls: list[str] = []
-        self.dead = False
+        self.dead = self._known = False
         self.power = Power(root)
         self._lock = RLock()
         self._inside = False
@@ -77,8 +77,13 @@ class Faulty(System):
     def ask(self, name: str, path: Path) -> bool:
         """Count a call that is about to be made; whether it is to be made."""
         with self._lock:
-            if self.dead or self._inside:
-                return not self.dead
+            if self.dead:
+                if not self._known and current_thread() is main_thread():
+                    self._known = True  # it befell another thread
+                    raise PowerLoss
+                return False
+            if self._inside:
+                return True
             self.calls.append(f"{name} {path.name}")
             here = len(self.calls) - 1
             if self.name and self.at < 0 and self.calls[-1].startswith(self.name):
@@ -87,7 +92,7 @@ class Faulty(System):
             if fault.short and here == self.at and name != "write":
                 return True
             if here == self.at and fault.power:
-                self.dead = True
+                self.dead, self._known = True, current_thread() is main_thread()
                 raise PowerLoss
             if here == self.at and fault.meanwhile and current_thread() is main_thread():
                 self._inside = True
