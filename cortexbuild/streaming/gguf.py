@@ -12,9 +12,10 @@ import os
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from math import prod
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,12 @@ from ..runtimes.llama_quantizer import planned_types
 
 PIECE = 1 << 19
 """Weights that a processor packs at a time."""
+
+Part: TypeAlias = Callable[[], NDArray[np.uint8]]
+"""Computes the bytes of some whole rows."""
+
+Read: TypeAlias = Callable[[str], Sequence[Part]]
+"""All of a tensor, by its name. Each can be read once."""
 
 _FILE_TYPES = {kind.name: number for number, kind in FILE_TYPES.items()}
 
@@ -49,11 +56,20 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows of a tensor as they come, (count, bytes of a row); `last` is the end of the tensor."""
+    """Rows of a tensor; `last` is the end of it."""
 
     tensor: GgufTensor
-    rows: NDArray[np.uint8]
+    part: Part
     last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """The same in each type; there were `size` bytes of it."""
+
+    piece: _Piece
+    kinds: Mapping[str, NDArray[np.uint8]]
+    size: int
 
 
 def plan_layout(outline: Path, mixture: str) -> Layout:
@@ -64,11 +80,11 @@ def plan_layout(outline: Path, mixture: str) -> Layout:
 def write_files(
     outline: Path,
     files: Sequence[tuple[Layout, Path]],
-    read: Callable[[str], NDArray[np.uint8]],
+    read: Read,
     progress: Progress,
 ) -> None:
-    """Write a file for each layout. `read` gives the bytes of a tensor of `outline` by its name:
-    it is asked for each of them once, by a thread of its own, one ahead of what is packed.
+    """Write a file for each layout. `read` is asked for each tensor of `outline` once, by a thread
+    of its own, one ahead of what is packed; its parts are computed where they are packed.
 
     Raises ToolError for weights that are no numbers, and for such as are packed already.
     """
@@ -77,9 +93,9 @@ def write_files(
     done, total = 0, sum(tensor.nbytes for tensor in order)
     threads = os.cpu_count() or 1
 
-    def packed(piece: _Piece) -> tuple[_Piece, Mapping[str, NDArray[np.uint8]]]:
+    def packed(piece: _Piece) -> _Packed:
         kinds = dict.fromkeys(layout.types[piece.tensor.name] for layout, _ in files)
-        return piece, _packed(piece, tuple(kinds))
+        return _pack(piece, tuple(kinds))
 
     with ExitStack() as opened:
         outs = [opened.enter_context(path.open("wb")) for _, path in files]
@@ -88,42 +104,45 @@ def write_files(
             out.write(packed_header(outline, layout.types, number))
         pieces = opened.enter_context(closing(_pieces(order, read)))
         answers = ask_ahead(packed, pieces, threads, waiting=threads)
-        for piece, found in opened.enter_context(closing(answers)):
+        for found in opened.enter_context(closing(answers)):
             for (layout, _), out in zip(files, outs, strict=True):
-                out.write(found[layout.types[piece.tensor.name]].data)
-                if piece.last:
+                out.write(found.kinds[layout.types[found.piece.tensor.name]].data)
+                if found.piece.last:
                     _pad(out)
-            progress(done := done + piece.rows.nbytes, total)
+            progress(done := done + found.size, total)
 
 
-def _pieces(
-    order: Sequence[GgufTensor], read: Callable[[str], NDArray[np.uint8]]
-) -> Generator[_Piece, None, None]:
-    def content(tensor: GgufTensor) -> tuple[GgufTensor, NDArray[np.uint8]]:
+def in_parts(octets: NDArray[np.uint8], count: int) -> list[Part]:
+    """A tensor of so many rows that is there as a whole."""
+    rows = octets.reshape(count, -1)
+    step = max(1, 2 * PIECE // max(1, rows.shape[1]))
+    return [partial(rows.__getitem__, slice(at, at + step)) for at in range(0, count, step)]
+
+
+def _pieces(order: Sequence[GgufTensor], read: Read) -> Generator[_Piece, None, None]:
+    def content(tensor: GgufTensor) -> tuple[GgufTensor, Sequence[Part]]:
         return tensor, read(tensor.name)
 
     with closing(ask_ahead(content, order, 1)) as contents:
-        for tensor, octets in contents:
-            count = prod(tensor.shape[1:])
-            rows, step = octets.reshape(count, -1), max(1, PIECE // tensor.shape[0])
-            for start in range(0, count, step):
-                yield _Piece(tensor, rows[start : start + step], start + step >= count)
+        for tensor, parts in contents:
+            for number, part in enumerate(parts, 1):
+                yield _Piece(tensor, part, number == len(parts))
 
 
-def _packed(piece: _Piece, kinds: Sequence[str]) -> Mapping[str, NDArray[np.uint8]]:
-    """The rows in each of these types."""
-    own = piece.tensor.type
+def _pack(piece: _Piece, kinds: Sequence[str]) -> _Packed:
+    own, rows = piece.tensor.type, piece.part()
+    rows = rows.reshape(rows.size * prod(piece.tensor.shape[1:]) // piece.tensor.nbytes, -1)
     try:
-        check_numbers(piece.rows, own)
-        found = {own: piece.rows}
+        check_numbers(rows, own)
+        found = {own: rows}
         if wanted := [kind for kind in kinds if kind != own]:
-            numbers = _numbers(piece.rows, own)
+            numbers = _numbers(rows, own)
         for kind in wanted:
             found[kind] = pack(numbers, kind)
             check_numbers(found[kind], kind)
     except ToolError as error:
         raise ToolError(f"`{piece.tensor.name}`: {error}", hint=error.hint) from error
-    return found
+    return _Packed(piece, found, rows.nbytes)
 
 
 def _numbers(rows: NDArray[np.uint8], kind: str) -> NDArray[np.float32]:

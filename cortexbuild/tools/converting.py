@@ -26,7 +26,7 @@ from .tokens import check_tokens
 from .toolchain import PROGRESS, REASON, SEE_LOG, Wanted
 
 if TYPE_CHECKING:
-    from ..streaming.converter import Read
+    from ..streaming.gguf import Read
 
 TOOLS: tuple[Tool, ...] = ()  # part of the tool `gguf`
 

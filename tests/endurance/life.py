@@ -19,10 +19,10 @@ OPERATIONS: Counter[str] = Counter()
 
 
 class Before(NamedTuple):
-    """A home before a command, and the contents that its views show."""
+    """A home before a command, and the contents that each of its views shows."""
 
     seen: snapshot.Snapshot
-    shown: Set[str]
+    shown: Mapping[Path, Set[str]]
 
 
 class Life:
@@ -125,7 +125,7 @@ class Life:
                 past.add(result(project.text, project.targets[name]))
         self._forget_healed()
         taken = {home: snapshot.take(home, self.tainted) for home in self.world.homes}
-        return {home: Before(seen, self._shown(home, seen)) for home, seen in taken.items()}
+        return {home: Before(seen, self._shown(home)) for home, seen in taken.items()}
 
     def _after(self, before: Mapping[Path, Before], commands: Sequence[Command]) -> None:
         self.world.check_neighbours()
@@ -161,7 +161,7 @@ class Life:
             path = store / f"ac/v1/{key[:2]}/{key}.json"
             if key not in now.records and path not in excused | self.tainted.keys():
                 assert not before.has(record["tree"]), f"a record is lost: {record['label']}"
-        kept = set(then.shown if lets_go else before.blobs)
+        kept = self._still_shown(home, then) if lets_go else set(before.blobs)
         if not any("--include-unrefetchable" in c.args for c in commands) and lets_go:
             kept |= self._only_copies(home, before)
         for digest in kept:
@@ -169,10 +169,20 @@ class Life:
             if before.is_right(digest) and path not in excused:
                 assert digest in now.blobs, f"lost: {before.blobs[digest]!r}"
 
-    def _shown(self, home: Path, seen: snapshot.Snapshot) -> set[str]:
+    def _still_shown(self, home: Path, then: Before) -> set[str]:
+        """What views showed and show still. A sync beside a collection may have moved one on; one
+        that shows nothing any more has not moved on."""
+        now = self._shown(home)
+        left = (set(was) for view, was in then.shown.items() if now[view] in (was, set()))
+        return set().union(*left) & then.seen.blobs.keys()
+
+    def _shown(self, home: Path) -> dict[Path, set[str]]:
         """What views show of targets that there are."""
-        shown = [project.shown(t) or {} for project in self._of(home) for t in project.targets]
-        return {sha(content) for one in shown for content in one.values()} & seen.blobs.keys()
+        return {
+            project.view(target): set(map(sha, (project.shown(target) or {}).values()))
+            for project in self._of(home)
+            for target in project.targets
+        }
 
     def _only_copies(self, home: Path, before: snapshot.Snapshot) -> set[str]:
         """Sources whose very bytes lie in the folder of no project any more, and of which there is

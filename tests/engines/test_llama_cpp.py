@@ -488,3 +488,25 @@ def test_without_the_library_one_is_told_how_to_get_it(monkeypatch):
             tool.engine()
         assert str(caught.value) == "llama-cpp-python is not installed"
         assert caught.value.hint == "pip install 'cortexbuild[gguf]'"
+
+
+def test_one_pass_makes_only_what_changes_its_order_as_a_whole(held, made, tmp_path):
+    code = """
+import hashlib
+from cortexbuild.streaming import converter, gguf as one_pass
+converter.PIECE = one_pass.PIECE = 5 * 256
+sizes, whole = set(), converter._whole
+def noted(tensor, scratch, size):
+    sizes.add(size)
+    return whole(tensor, scratch, size)
+converter._whole = noted
+model, out = map(Path, sys.argv[2:])
+together(model, [out])
+sha = hashlib.sha256((out / "model.gguf").read_bytes()).hexdigest()
+print()
+print(json.dumps([sorted(sizes), sha]))
+"""
+    sizes, sha = run_script(COMMON + code, held, MODEL, tmp_path / "Q8_0-by-rows")
+    norm, key, query = 4 * 256, 2 * 128 * 256, 2 * 256 * 256
+    assert sizes == [norm, key, query], "llama.cpp has the rows of keys and queries elsewhere"
+    assert sha == made[1]["Q8_0"][3]

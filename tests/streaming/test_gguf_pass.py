@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def reader(source: Path, asked: Counter[str]):
 
     def read(name: str):
         asked[name] += 1
-        start = header.data_start + tensors[name].offset
-        return content[start : start + tensors[name].nbytes]
+        start, found = header.data_start + tensors[name].offset, tensors[name]
+        return gguf.in_parts(content[start : start + found.nbytes], prod(found.shape[1:]))
 
     return read
 
@@ -101,10 +102,12 @@ def test_what_is_no_number_is_told_with_its_tensor(source, outline, tmp_path):
     read = reader(source, Counter())
 
     def broken(name: str):
-        content = read(name).copy()
+        parts = read(name)
         if name == "blk.1.ffn_up.weight":
-            content[-2:] = 0xFF  # a NaN
-        return content
+            last = parts[-1]().copy()
+            last[-1, -2:] = 0xFF  # a NaN
+            parts[-1] = lambda: last
+        return parts
 
     layout = gguf.plan_layout(outline, "Q8_0")
     with pytest.raises(ToolError) as caught:
