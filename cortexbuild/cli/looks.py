@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from ..core.digest import Digest, Plain, Tree
@@ -31,11 +32,12 @@ class IndexedLooks:
             path: self._index.file(name, _text_of(stat)) for path, (name, stat) in seen.items()
         }
         new = [path for path, sums in known.items() if sums is None]
-        for path, found in zip(new, together(sums_of, new), strict=True):
-            known[path] = found.sha256, found.size
-            name, stat = seen[path]
-            changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-            self._index.keep_file(name, _text_of(stat), changed, found.sha256, found.size)
+        with closing(together(sums_of, new)) as read:
+            for path, found in zip(new, read, strict=True):
+                known[path] = found.sha256, found.size
+                name, stat = seen[path]
+                changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
+                self._index.keep_file(name, _text_of(stat), changed, found.sha256, found.size)
         return [sums for path in paths if (sums := known[path]) is not None]
 
     def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:

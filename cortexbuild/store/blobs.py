@@ -86,10 +86,10 @@ class Blobs:
                 else:
                     disk.unlink(path)
                     files.append(shown)
-        settling = together(settled, [path for _, _, path in new])
-        for (files, name, path), sums in zip(new, settling, strict=True):
-            files.append(File(name, sums.sha256, sums.size))
-            self.add_file(path, sums)
+        with closing(together(settled, [path for _, _, path in new])) as settling:
+            for (files, name, path), sums in zip(new, settling, strict=True):
+                files.append(File(name, sums.sha256, sums.size))
+                self.add_file(path, sums)
         return [Tree.of(files) for files in found]
 
     def stage(self, tree: Tree, folder: Path) -> None:

@@ -13,7 +13,11 @@ Result = TypeVar("Result")
 def together(
     work: Callable[[Item], Result], items: Sequence[Item]
 ) -> Generator[Result, None, None]:
-    """What `work` gives for each, in their order; the first error ends all that has not begun."""
+    """What `work` gives for each, in their order; the first error ends all that has not begun.
+
+    Whoever may stop before the end closes it. Left to the collector of garbage, which comes in any
+    thread, its threads would be waited for by one that is just being started: for ever, seen.
+    """
     if len(items) < 2:
         yield from map(work, items)
         return

@@ -72,7 +72,8 @@ def _by_rows() -> Iterator[None]:
 
     def numpy(self: Any) -> Any:
         source = vars(self).get("widened", self if _is_in_a_file(self) else None)
-        if source is None or self.dtype not in (torch.float16, torch.float32) or len(self.shape) < 2:
+        is_known = self.dtype in (torch.float16, torch.float32)
+        if source is None or not is_known or len(self.shape) < 2:
             return whole(self)
         step = max(1, PIECE // prod(self.shape[1:]))
         chunks = [

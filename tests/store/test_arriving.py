@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 from contextlib import closing
 from pathlib import Path
 from threading import Barrier
+from threading import enumerate as enumerate_threads
 
 import pytest
+from store.disks import Lacking
 
 from cortexbuild.cli.looks import IndexedLooks
 from cortexbuild.core.digest import File, Tree, digest_bytes
@@ -126,3 +129,14 @@ def test_many_files_are_looked_at_at_once_and_told_in_order(store, theirs, monke
     assert looks.sums_of(paths) == expected
     both.reset()
     assert looks.sums_of(paths[::-1]) == expected[::-1]
+
+
+def test_after_an_error_no_thread_is_left_to_the_collector_of_garbage(store, tmp_path):
+    """It would wait for them in any thread, even one that is just being started: for ever."""
+    for name in "abcdef":
+        (tmp_path / "x").mkdir(exist_ok=True)
+        (tmp_path / "x" / name).write_text(name)
+    with replaced(Lacking("link", errno.EIO)), pytest.raises(OSError) as caught:
+        store.add_folders([tmp_path / "x"])
+    assert caught.value.errno == errno.EIO
+    assert not [one.name for one in enumerate_threads() if "ThreadPool" in one.name]
