@@ -63,7 +63,7 @@ def test_a_step_whose_disk_is_full_fails_with_the_path_and_the_ways_out(space, t
     came = play(space, STORIES[0], Faulty(tmp_path, "open arriving", FULL))
     assert came.code == 1
     assert f"{space.store}/tmp/" in came.out
-    assert "arriving: No space left on device" in came.out
+    assert "arriving-0: No space left on device" in came.out
     assert "hint: make room on that disk" in came.err
 
 
