@@ -60,7 +60,7 @@ def test_a_full_disk_is_told_with_the_path_and_the_ways_out(space, tmp_path):
 
 
 def test_a_step_whose_disk_is_full_fails_with_the_path_and_the_ways_out(space, tmp_path):
-    came = play(space, STORIES[0], Faulty(tmp_path, "open arriving", FULL))
+    came = play(space, STORIES[0], Faulty(tmp_path, "open arriving-0", FULL))
     assert came.code == 1
     assert f"{space.store}/tmp/" in came.out
     assert "arriving-0: No space left on device" in came.out
