@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from ..core.digest import Digest, Plain, Tree
 from ..formats.files import CARD
 from ..store.hashing import sums_of
 from ..store.index import Index
+from ..store.looking import text_of
 from ..store.together import together
 from ..version import VERSION
 
@@ -29,16 +29,18 @@ class IndexedLooks:
     def sums_of(self, paths: Sequence[Path]) -> Sequence[tuple[Digest, int]]:
         seen = {path: (str(path.resolve()), path.stat()) for path in paths}
         known = {
-            path: self._index.file(name, _text_of(stat)) for path, (name, stat) in seen.items()
+            path: row
+            for path, (name, stat) in seen.items()
+            if (row := self._index.file(name, text_of(stat))) is not None
         }
-        new = [path for path, sums in known.items() if sums is None]
+        new = [path for path in seen if path not in known]
         with closing(together(sums_of, new)) as read:
             for path, found in zip(new, read, strict=True):
                 known[path] = found.sha256, found.size
                 name, stat = seen[path]
                 changed = max(stat.st_mtime_ns, stat.st_ctime_ns)
-                self._index.keep_file(name, _text_of(stat), changed, found.sha256, found.size)
-        return [sums for path in paths if (sums := known[path]) is not None]
+                self._index.keep_file(name, text_of(stat), changed, found.sha256, found.size)
+        return [known[path] for path in paths]
 
     def facts_of(self, place: Path, tree: Tree) -> Mapping[str, Plain]:
         card = place / CARD
@@ -53,7 +55,3 @@ class IndexedLooks:
             self._index.keep_note(name, known)
         facts: Mapping[str, Plain] = json.loads(known)
         return facts
-
-
-def _text_of(stat: os.stat_result) -> str:
-    return f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"

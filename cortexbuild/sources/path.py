@@ -6,13 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..core.digest import File, Tree
+from ..core.digest import Tree
 from ..core.lock import Pinned
 from ..core.ports import Delivery, Looks, Source
 from ..errors import ToolError, UsageError
 from ..formats.code import code_files
 from ..formats.files import model_files
 from ..formats.listing import local_files
+from ._seen import files_of
 
 
 def pin(origin: str, root: Path, looks: Looks) -> Pinned:
@@ -22,10 +23,10 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
             f"{place} does not exist", hint=f"`{origin}` is relative to the folder of cortex.yaml"
         )
     found = _found(place)
-    tree = _tree({name: found[name] for name in model_files(found)}, looks)
+    tree = Tree.of(files_of({name: found[name] for name in model_files(found)}, looks))
     if not tree.files:
         raise UsageError(f"{place} has no file of a model", hint="is it the right folder?")
-    code = _tree({name: found[name] for name in _code(place, found)}, looks)
+    code = Tree.of(files_of({name: found[name] for name in _code(place, found)}, looks))
     return Pinned(origin, tree, looks.facts_of(place, tree), code=code)
 
 
@@ -45,18 +46,17 @@ def fetch(pinned: Pinned, root: Path, delivery: Delivery) -> None:
 def has(pinned: Pinned, root: Path, looks: Looks) -> bool:
     """By content: weights that were trained further have the sizes that they had."""
     place = _place(pinned.origin, root)
-    alone = place.is_file()
+    alone, files = place.is_file(), pinned.tree.files
     named = {
-        file: place if alone and place.name == file.path else place / file.path
-        for file in pinned.tree.files
+        file.path: place if alone and place.name == file.path else place / file.path
+        for file in files
     }
     try:
-        if any(path.stat().st_size != file.size for file, path in named.items()):
+        if any(named[file.path].stat().st_size != file.size for file in files):
             return False
-        sums = looks.sums_of(tuple(named.values()))
+        return files_of(named, looks) == [*files]
     except OSError:
         return False
-    return all((file.digest, file.size) == found for file, found in zip(named, sums, strict=True))
 
 
 def places(origin: str, root: Path) -> Iterator[Path]:
@@ -82,11 +82,6 @@ def _code(place: Path, found: Mapping[str, Path]) -> Sequence[str]:
     """What the model asks to be run; most have no Python, and are not looked at for it."""
     is_model = place.is_dir() and any(name.endswith(".py") for name in found)
     return code_files(local_files(place)) if is_model else ()
-
-
-def _tree(named: Mapping[str, Path], looks: Looks) -> Tree:
-    sums = looks.sums_of(tuple(named.values()))
-    return Tree.of(File(name, *found) for name, found in zip(named, sums, strict=True))
 
 
 SOURCE = Source("path", pin, fetch, local=True, has=has, places=places)

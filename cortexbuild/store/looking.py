@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,9 @@ def _read_again(look: Look) -> tuple[bool, str]:
 
 
 def stat_of(path: Path) -> str:
-    stat = path.stat()
+    return text_of(path.stat())
+
+
+def text_of(stat: os.stat_result) -> str:
     # With ctime, which no program can set: a byte flipped with its mtime put back is seen.
     return f"{stat.st_size},{stat.st_mtime_ns},{stat.st_ctime_ns},{stat.st_ino}"

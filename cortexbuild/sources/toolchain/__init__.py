@@ -21,6 +21,7 @@ from ...core.lock import Pinned
 from ...core.ports import Delivery, Looks, Source
 from ...errors import RemoteError, ToolError, UsageError
 from .._network import is_offline
+from .._seen import files_of
 from .parts import SCRIPT, parts_of
 
 ORIGIN = "toolchain:llama.cpp"
@@ -34,7 +35,7 @@ def pin(origin: str, root: Path, looks: Looks) -> Pinned:
     """The converter's files. The first time on a machine this downloads about 80 MB."""
     _check(origin)
     folder = find_toolchain(root)
-    files = _listed(folder) or _looked_at(folder, looks)
+    files = _listed(folder) or files_of({path: folder / path for path in parts_of(folder)}, looks)
     return Pinned(origin, Tree.of(files), {"format": "unknown"})
 
 
@@ -120,12 +121,6 @@ def _cache() -> Path:
     home = os.environ.get("CORTEX_HOME")
     kept = Path(home).expanduser().absolute() if home else Path.home() / ".cortex"
     return kept / "build" / "v1" / "toolchains"
-
-
-def _looked_at(folder: Path, looks: Looks) -> Iterable[File]:
-    paths = parts_of(folder)
-    sums = looks.sums_of([folder / path for path in paths])
-    return [File(path, *found) for path, found in zip(paths, sums, strict=True)]
 
 
 def _listed(folder: Path) -> Iterable[File] | None:
