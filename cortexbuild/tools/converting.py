@@ -13,6 +13,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.ports import Tool
 from ..errors import ToolError
 from ..formats.tokenizer.tables import name_of_words
+from ..runtimes.torchless import leave_torch_to_others
 from .tokens import check_tokens
 from .toolchain import PROGRESS, REASON, SEE_LOG, Wanted
 
@@ -42,6 +44,8 @@ def main(arguments: Sequence[str]) -> None:
     sys.excepthook = partial(_write_down, scratch / REASON)
     os.environ |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
     sys.path[:0] = [str(toolchain), str(toolchain / "gguf-py")]
+    with suppress(ImportError):  # the converter will say what it lacks
+        leave_torch_to_others()
     if not wanted:
         _convert(source, out, dtype)
         check_tokens(source, out)

@@ -22,8 +22,15 @@ from ..errors import ToolError
 
 TOOLS: tuple[Tool, ...] = ()  # part of the tool `gguf`
 
-START = "import sys; sys.path.append(sys.argv.pop(1)); from {} import main; main(sys.argv[1:])"
-CHILD = "cortexbuild.tools.converting"
+START = """\
+import os, sys
+sys.path.append(sys.argv.pop(1))
+from cortexbuild.tools.converting import main
+main(sys.argv[1:])
+sys.stdout.flush()
+sys.stderr.flush()
+os._exit(0)  # to take PyTorch down in order takes a second
+"""
 SEE_LOG = "the log of the step has all that the converter said"
 REASON, PROGRESS = "reason.json", "progress"
 """Files by which the process tells why it ended, and how far it is."""
@@ -80,7 +87,7 @@ def _start(
 ) -> None:
     package, reason = Path(__file__).parent.parent.parent, scratch / REASON
     # -P: a `gguf.py` or `torch.py` in the folder where somebody stands is not to be imported.
-    argv = [sys.executable, "-P", "-c", START.format(CHILD), str(package)]
+    argv = [sys.executable, "-P", "-c", START, str(package)]
     argv += map(str, (toolchain, source, out, dtype, scratch))
     try:
         call([*argv, json.dumps([asdict(one) for one in wanted])])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
@@ -12,7 +13,7 @@ import pytest
 
 from cortexbuild.errors import ToolError
 from cortexbuild.testing import plain_run
-from cortexbuild.tools.toolchain import PROGRESS, Wanted, quantize_converted, run_converter
+from cortexbuild.tools.toolchain import PROGRESS, START, Wanted, quantize_converted, run_converter
 
 BASE = "class TextModel:\n    def get_vocab_base_pre(self, tokenizer): raise NotImplementedError\n"
 
@@ -107,3 +108,15 @@ def test_how_far_it_is_is_told_while_it_runs_and_nothing_of_it_stays(tmp_path: P
     out.mkdir()
     quantize_converted(plain_run(inputs, out, run, hear), "f16", [Wanted("Q8_0", "o", "allow")])
     assert set(told) == {(3, 7)} and not list(out.iterdir())
+
+
+def test_its_process_says_all_and_ends_at_once(tmp_path):
+    tools = tmp_path / "cortexbuild" / "tools"
+    tools.mkdir(parents=True)
+    (tools / "converting.py").write_text(
+        "import atexit\ndef main(argv): print(argv); atexit.register(print, 'in order')\n"
+    )
+    # -S: without what is installed, so that this one's `cortexbuild` is the only one.
+    argv = [sys.executable, "-S", "-P", "-c", START, str(tmp_path), "source"]
+    done = subprocess.run(argv, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "['source']\n"), done.stderr
