@@ -116,7 +116,7 @@ def test_its_process_says_all_and_ends_at_once(tmp_path):
     (tools / "converting.py").write_text(
         "import atexit\ndef main(argv): print(argv); atexit.register(print, 'in order')\n"
     )
-    # -S: without what is installed, so that this one's `cortexbuild` is the only one.
-    argv = [sys.executable, "-S", "-P", "-c", START, str(tmp_path), "source"]
+    # -I and -S: without what is installed or named in the environment, this `cortexbuild` is alone.
+    argv = [sys.executable, "-I", "-S", "-c", START, str(tmp_path), "source"]
     done = subprocess.run(argv, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "['source']\n"), done.stderr
