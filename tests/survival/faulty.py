@@ -130,8 +130,9 @@ class Faulty(System):
 
     def fsync(self, handle: int) -> None:
         path = _opened(handle)
-        if self.ask("fsync", path):
-            self.power.settle(path)
+        with self._lock:  # or another thread's signal to end would come while this one notes it
+            if self.ask("fsync", path):
+                self.power.settle(path)
 
     def truncate(self, path: Path, size: int) -> None:
         if self.ask("truncate", path):
