@@ -292,6 +292,7 @@ SABOTAGES = (
     store("the scratch of the living is swept", "locks", "    except BlockingIOError:\n        return True", "    except BlockingIOError:\n        return False"),
     store("what a source brings is not compared with its pin", "delivery", "if (sums.sha256, sums.size) != (expected.digest, expected.size):", "if False:", "tests/app/test_sync.py"),
     store("two processes build one step", "waiting", "return lock(handle, how | fcntl.LOCK_NB)", "return True", "tests/app/test_crash.py"),
+    store("what SQLite says of a damaged schema ends a command", "database", "sqlite3.DatabaseError | UnicodeDecodeError", "sqlite3.DatabaseError", "tests/store/test_index.py"),
     store("a damaged index stays", "database", "if damaged:", "if False:", "tests/store/test_index.py"),
     store("a flipped bit in the index names a source", "index", "if claimed == _sum(*row):", "if True:", "tests/store/test_index.py"),
     store("what an older index knew is lost", "index", "found = [(*row, _sum(*row)) for row in db.execute(rows)]", "found = []", "tests/store/test_index.py"),

@@ -27,6 +27,8 @@ REFUSED = (
     sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN
 )  # fmt: skip
 """What SQLite says when the disk is full, failing or read-only."""
+ERRORS = (sqlite3.Error, OSError, UnicodeDecodeError)
+"""SQLite quotes a damaged schema, which Python may be unable to decode."""
 UNWRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 PATIENCE = 30.0
 """Seconds to wait for others that write."""
@@ -83,7 +85,7 @@ class Database:
             db.execute("pragma synchronous=normal")
             self._patiently(lambda: db.executescript(self._schema))
             self._settle(db)
-        except sqlite3.DatabaseError:
+        except ERRORS:
             db.close()
             raise
         return db
@@ -93,7 +95,7 @@ class Database:
         log = Path(f"{self._path}-wal")
         if self._path.exists() and not (log.exists() and log.stat().st_size):
             name = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
-            with suppress(sqlite3.DatabaseError):
+            with suppress(*ERRORS):
                 db = sqlite3.connect(name, uri=True, isolation_level=None)
                 for table in re.findall(r"create table if not exists (\w+)", self._schema):
                     db.execute(f"select * from {table} limit 1")
@@ -108,7 +110,7 @@ class Database:
         try:
             try:
                 return work()
-            except (sqlite3.Error, OSError) as error:
+            except ERRORS as error:
                 damaged = _is(error, DAMAGED)
                 if not damaged and not _is(error, REFUSED):
                     raise
@@ -117,12 +119,12 @@ class Database:
                 if damaged:
                     self._throw_away()
                     return work()
-            except (sqlite3.Error, OSError) as error:
+            except ERRORS as error:
                 if not _is(error, REFUSED):
                     raise
             self._db, self._writes = self._open_to_read(), False
             return work()
-        except (sqlite3.Error, OSError) as error:
+        except ERRORS as error:
             raise StoreError(
                 f"{self._path} cannot be used: {error}",
                 hint="it is an index and may be deleted while no cortexbuild runs",
@@ -151,6 +153,6 @@ def _is(error: Exception, codes: tuple[int, ...]) -> bool:
     """An error of Python's own about what it read has no code, and means damage."""
     if isinstance(error, OSError):
         return error.errno in UNWRITABLE and codes is REFUSED
-    if not isinstance(error, sqlite3.DatabaseError):
+    if not isinstance(error, sqlite3.DatabaseError | UnicodeDecodeError):
         return False
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in codes

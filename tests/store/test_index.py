@@ -57,6 +57,19 @@ def test_anything_in_its_place_is_thrown_away(path, content):
     is_of_use(Index(path))
 
 
+def test_whatever_byte_of_its_schema_is_damaged_no_command_ends(path):
+    filled(path).close()
+    whole = path.read_bytes()
+    for at in range(whole[:4096].rindex(b"\0\0\0\0"), 4096, 3):  # SQLite quotes what is there
+        for part in parts(path):
+            part.unlink()
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x80]) + whole[at + 1 :])
+        index = Index(path)
+        index.keep_note("name", "value")
+        assert index.note("name") in ("value", None) and len(index.uses()) in (0, 200)
+        index.close()
+
+
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.6, 0.99])
 def test_cut_short_it_is_made_anew_when_that_is_noticed(path, share):
     filled(path).close()
